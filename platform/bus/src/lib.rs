@@ -1,1 +1,160 @@
+//! BUS: durable events between stages.
+//!
+//! An event is published inside its author's transaction and read by agents, each in a
+//! transaction of its own: what an agent writes, what it publishes and its own progress commit
+//! together. That is how effects happen once.
 
+mod agent;
+mod error;
+mod letters;
+mod log;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Event, EventDraft, SharedClock};
+use serde::Serialize;
+use store::records::{Migration, Records, Tx};
+use tokio::sync::broadcast;
+
+pub use agent::{
+    Agent, AgentReport, AgentState, Coordinator, Handle, HandlerError, RetryPolicy, TaskContext,
+    TaskError,
+};
+pub use error::BusError;
+pub use letters::{DeadLetter, DeadLetterState};
+
+/// Position of an event in the log. Grows, is never reused; 0 lies before the first event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Offset(pub i64);
+
+/// Which events a reader wants. Empty lists want everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    pub types: Vec<String>,
+    pub subjects: Vec<String>,
+    pub correlation: Option<kernel::CorrelationId>,
+}
+
+/// Unread ephemeral events a subscriber may fall behind before it misses some.
+pub(crate) const EPHEMERAL_BACKLOG: usize = 1_024;
+
+/// A handle on the event log; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    records: Records,
+    clock: SharedClock,
+    ephemeral: broadcast::Sender<Arc<Event>>,
+}
+
+impl Bus {
+    #[must_use]
+    pub fn new(records: Records, clock: SharedClock) -> Self {
+        Self { records, clock, ephemeral: broadcast::Sender::new(EPHEMERAL_BACKLOG) }
+    }
+
+    /// The tables the bus needs: log, agent progress, parked deliveries, dead letters.
+    #[must_use]
+    pub fn migrations() -> Vec<Migration> {
+        log::migrations()
+    }
+
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// Adds `draft` to the log as part of `tx`: it exists once `tx` commits, and not otherwise.
+    /// `source` is the module's name.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn publish(
+        &self,
+        tx: &Tx,
+        source: &str,
+        draft: EventDraft,
+    ) -> Result<Event, BusError> {
+        log::append(self, tx, source, draft).await
+    }
+
+    /// Tells present listeners and keeps nothing: for ticks, never for facts.
+    pub fn announce(&self, event: Event) {
+        // No listener is no fault.
+        drop(self.ephemeral.send(Arc::new(event)));
+    }
+
+    /// What [`Bus::announce`] tells from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.ephemeral.subscribe()
+    }
+
+    /// Committed events after `after` that pass `filter`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn read(
+        &self,
+        after: Offset,
+        filter: &Filter,
+        limit: u64,
+    ) -> Result<Vec<(Offset, Event)>, BusError> {
+        log::read(self, after, filter, limit).await
+    }
+
+    /// As [`Bus::read`], but waits up to `wait` for the first event.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tail(
+        &self,
+        after: Offset,
+        filter: &Filter,
+        limit: u64,
+        wait: Duration,
+    ) -> Result<Vec<(Offset, Event)>, BusError> {
+        log::tail(self, after, filter, limit, wait).await
+    }
+
+    /// The offset of the last committed event.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn head(&self) -> Result<Offset, BusError> {
+        log::head(self).await
+    }
+
+    /// Dead letters, newest first; `before` continues a page.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn dead_letters(
+        &self,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        letters::list(self, before, limit).await
+    }
+
+    /// Puts a dead letter back to its agent, once.
+    ///
+    /// # Errors
+    /// [`BusError::NoSuchLetter`], [`BusError::LetterSettled`] or a database fault.
+    pub async fn replay_letter(&self, id: i64) -> Result<DeadLetter, BusError> {
+        letters::replay(self, id).await
+    }
+
+    /// Sets a dead letter aside for good; it stays readable.
+    ///
+    /// # Errors
+    /// [`BusError::NoSuchLetter`], [`BusError::LetterSettled`] or a database fault.
+    pub async fn discard_letter(&self, id: i64, reason: &str) -> Result<DeadLetter, BusError> {
+        letters::discard(self, id, reason).await
+    }
+}

@@ -1,7 +1,133 @@
 //! State: relational records on SQLite or Postgres, one entity set, one set of schema changes.
+//!
+//! The backend is chosen once, from the URL. On SQLite there is one writing connection and a pool
+//! of readers; on Postgres one pool serves both.
 
 mod error;
+mod migrate;
+mod open;
 mod schema;
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use tokio::sync::watch;
 
 pub use error::RecordsError;
 pub use schema::{Change, Migration};
+
+/// Which database keeps the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// A handle on the records database; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Records {
+    backend: Backend,
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    commits: Arc<watch::Sender<u64>>,
+}
+
+impl Records {
+    /// Opens the database that `url` names: `sqlite:///path/file.db` (made when missing) or
+    /// `postgres://…`. Runs no migration.
+    ///
+    /// # Errors
+    /// When the URL names no known database or the database cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, RecordsError> {
+        open::open(url).await
+    }
+
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The connection to read from outside a transaction.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// Starts a writing transaction. On SQLite there is only one at a time: never call this while
+    /// holding a [`Tx`], and never wait for the network inside one.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, RecordsError> {
+        let inner = self.writer.begin().await?;
+        Ok(Tx { inner, commits: Arc::clone(&self.commits) })
+    }
+
+    /// Brings the schema forward; see [`migrate`]. Returns the names newly applied.
+    ///
+    /// # Errors
+    /// When a change fails (its migration is rolled back), or the database is newer than this
+    /// program.
+    pub async fn migrate(
+        &self,
+        migrations: &[Migration],
+        now: kernel::Timestamp,
+    ) -> Result<Vec<&'static str>, RecordsError> {
+        migrate::migrate(self, migrations, now).await
+    }
+
+    /// Changes whenever a transaction of this process commits; what waiting readers wake on.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    /// Answers when the database does.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), RecordsError> {
+        Ok(self.reader.ping().await?)
+    }
+
+    /// Closes both pools, waiting for what is under way.
+    ///
+    /// # Errors
+    /// When a connection cannot be closed.
+    pub async fn close(self) -> Result<(), RecordsError> {
+        self.writer.close().await?;
+        Ok(self.reader.close().await?)
+    }
+}
+
+/// One writing transaction. What it writes, publishes and marks done commits together, or not at
+/// all; dropping it rolls back.
+#[derive(Debug)]
+pub struct Tx {
+    inner: DatabaseTransaction,
+    commits: Arc<watch::Sender<u64>>,
+}
+
+impl Tx {
+    /// What SeaORM queries run on.
+    #[must_use]
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// Durable once this returns.
+    ///
+    /// # Errors
+    /// When the commit fails or its outcome is unknown.
+    pub async fn commit(self) -> Result<(), RecordsError> {
+        self.inner.commit().await?;
+        self.commits.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// # Errors
+    /// When the database cannot be reached; it then rolls back by itself.
+    pub async fn rollback(self) -> Result<(), RecordsError> {
+        Ok(self.inner.rollback().await?)
+    }
+}
