@@ -1,1 +1,16 @@
+//! The HTTP house rules, once for every module: who calls, how often, with what, and how errors
+//! are said.
+//!
+//! A module hands over its routes; everything around them is built here.
 
+mod auth;
+mod extract;
+mod module;
+mod page;
+mod problem;
+
+pub use auth::{Caller, Role};
+pub use extract::{Json, Path, Query};
+pub use module::{Check, HealthCheck, Module, Standing};
+pub use page::Page;
+pub use problem::{ErrorCode, FieldError, Problem};
