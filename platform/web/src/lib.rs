@@ -4,7 +4,9 @@
 //! A module hands over its routes; everything around them is built here.
 
 mod auth;
+mod body;
 mod extract;
+mod json;
 mod module;
 mod page;
 mod problem;
@@ -13,4 +15,4 @@ pub use auth::{Caller, Role};
 pub use extract::{Json, Path, Query};
 pub use module::{Check, HealthCheck, Module, Standing};
 pub use page::Page;
-pub use problem::{ErrorCode, FieldError, Problem};
+pub use problem::{CODES, ErrorCode, FieldError, Problem};

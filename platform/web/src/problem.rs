@@ -39,12 +39,49 @@ pub struct Problem {
     pub retry_after: Option<u64>,
 }
 
-pub(crate) const UNAUTHENTICATED: ErrorCode =
-    ErrorCode { code: "key-missing", status: 401, title: "This needs a key" };
-pub(crate) const FORBIDDEN: ErrorCode =
-    ErrorCode { code: "role-too-low", status: 403, title: "Your key may not do this" };
-pub(crate) const INTERNAL: ErrorCode =
-    ErrorCode { code: "internal", status: 500, title: "Something went wrong here" };
+/// Declares the codes of this crate once: as constants, and as the list behind `docs/errors/`.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:literal, $title:literal;)*) => {
+        $(pub(crate) const $name: ErrorCode =
+            ErrorCode { code: $code, status: $status, title: $title };)*
+
+        /// Every code that this crate reports by itself.
+        pub const CODES: &[ErrorCode] = &[$($name),*];
+    };
+}
+
+codes! {
+    UNAUTHENTICATED = "key-missing", 401, "This needs a key";
+    KEY_INVALID = "key-invalid", 401, "This key is not valid";
+    FORBIDDEN = "role-too-low", 403, "Your key may not do this";
+    NOT_FOUND = "not-found", 404, "There is nothing here";
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "This method is not allowed here";
+    BODY_EMPTY = "body-empty", 400, "This needs a JSON body";
+    BODY_INCOMPLETE = "body-incomplete", 400, "The body ended too early";
+    BODY_UNDECODABLE = "body-undecodable", 400, "The body could not be decompressed";
+    BODY_NOT_UTF8 = "body-not-utf8", 400, "The body is not UTF-8";
+    BODY_TOO_LARGE = "body-too-large", 413, "The body is too large";
+    BODY_TOO_SLOW = "body-too-slow", 408, "The body came too slowly";
+    JSON_INVALID = "json-invalid", 400, "The body is not JSON";
+    JSON_TOO_DEEP = "json-too-deep", 400, "The JSON is nested too deep";
+    CONTENT_TYPE = "content-type-unsupported", 415, "This content type is not read here";
+    CONTENT_ENCODING = "content-encoding-unsupported", 415, "This content encoding is not read here";
+    FIELDS_INVALID = "fields-invalid", 422, "Some fields are not right";
+    PARAMETERS_INVALID = "parameters-invalid", 400, "Some parameters are not right";
+    REQUEST_INVALID = "request-invalid", 400, "This request cannot be read";
+    IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid", 400, "This idempotency key cannot be used";
+    IDEMPOTENCY_IN_FLIGHT = "idempotency-in-flight", 409, "The same request is under way";
+    IDEMPOTENCY_MISMATCH = "idempotency-mismatch", 422, "This idempotency key was used for another body";
+    RATE_LIMITED = "rate-limited", 429, "Too many requests";
+    STREAMS_FULL = "streams-full", 503, "Too many event streams are open";
+    UNAVAILABLE = "unavailable", 503, "This part is away just now";
+    TIMED_OUT = "timed-out", 504, "This took too long";
+    INTERNAL = "internal", 500, "Something went wrong here";
+    KEY_UNKNOWN = "key-unknown", 404, "There is no such key";
+    KEY_NAME_TAKEN = "key-name-taken", 409, "A key of this name exists";
+    LETTER_UNKNOWN = "dead-letter-unknown", 404, "There is no such dead letter";
+    LETTER_SETTLED = "dead-letter-settled", 409, "This dead letter was settled already";
+}
 
 impl Problem {
     #[must_use]
