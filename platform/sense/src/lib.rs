@@ -3,6 +3,13 @@
 //! Doors turn a protocol into [`Delivery`]s and hand them to a [`ReadingSink`]; they acknowledge
 //! to the sender only what the sink has made durable.
 
+mod error;
+pub mod json;
+mod rows;
 mod sink;
+mod time;
 
+pub use error::SenseError;
+pub use rows::{Hint, REFUSALS_NAMED_MAX, RowRefusal, Rows};
 pub use sink::{Delivery, Origin, ReadingSink, Receipt, Refusal, SinkError};
+pub use time::parse_time;
