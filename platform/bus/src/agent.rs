@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::records::Tx;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Bus, BusError};
+use crate::status::Handle;
 
 /// Why an agent could not handle an event.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,10 @@ impl HandlerError {
 /// Why a task stopped; it is started again with backoff.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
-type Handler =
+pub(crate) type Handler =
     Arc<dyn for<'a> Fn(&'a Event, &'a Tx) -> BoxFuture<'a, Result<(), HandlerError>> + Send + Sync>;
-type Runner = Arc<dyn Fn(TaskContext) -> BoxFuture<'static, Result<(), TaskError>> + Send + Sync>;
+pub(crate) type Runner =
+    Arc<dyn Fn(TaskContext) -> BoxFuture<'static, Result<(), TaskError>> + Send + Sync>;
 
 /// How often an event is tried before it becomes a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,16 +58,16 @@ impl Default for RetryPolicy {
     }
 }
 
-enum Work {
+pub(crate) enum Work {
     Consume { types: &'static [&'static str], handler: Handler },
     Task(Runner),
 }
 
 /// One worker with a lifecycle: a durable consumer of events, or a long-running task.
 pub struct Agent {
-    name: &'static str,
-    title: &'static str,
-    work: Work,
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) work: Work,
 }
 
 impl Agent {
@@ -110,22 +111,6 @@ pub struct TaskContext {
     pub handle: Handle,
 }
 
-/// Through this a task reports its lag, its progress and errors it survived.
-#[derive(Clone, Debug)]
-pub struct Handle {}
-
-impl Handle {
-    /// `handled` more items done, `lag` still waiting.
-    pub fn progress(&self, _handled: u64, _lag: u64) {
-        todo!()
-    }
-
-    /// An error that did not stop the task.
-    pub fn trouble(&self, _error: &dyn std::error::Error) {
-        todo!()
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
@@ -153,29 +138,4 @@ pub struct AgentReport {
     pub last_error: Option<String>,
     pub last_error_at: Option<Timestamp>,
     pub last_active_at: Option<Timestamp>,
-}
-
-/// Runs all agents and keeps the failure of one from the others.
-#[derive(Clone)]
-pub struct Coordinator {}
-
-impl Coordinator {
-    /// Starts every agent. `agents` pairs each with its module's name.
-    #[must_use]
-    pub fn start(_bus: Bus, _agents: Vec<(&'static str, Agent)>, _policy: RetryPolicy) -> Self {
-        todo!()
-    }
-
-    /// Every agent's state, in order of name.
-    ///
-    /// # Errors
-    /// When the lag cannot be read.
-    pub async fn report(&self) -> Result<Vec<AgentReport>, BusError> {
-        todo!()
-    }
-
-    /// Stops all agents and waits until what they had begun is committed or rolled back.
-    pub async fn stop(&self) {
-        todo!()
-    }
 }

@@ -10,6 +10,12 @@ pub enum BusError {
     Database(#[from] sea_orm::DbErr),
     #[error("stored event {offset} is damaged")]
     Damaged { offset: i64, source: serde_json::Error },
+    #[error("an event's data has at most {data_bytes_max} bytes; this one has {data_bytes}")]
+    TooLarge { data_bytes: usize, data_bytes_max: usize },
+    #[error(
+        "an event's subject has at most {subject_bytes_max} bytes and no NUL; this one has {subject_bytes} bytes"
+    )]
+    BadSubject { subject_bytes: usize, subject_bytes_max: usize },
     #[error("there is no dead letter {id}")]
     NoSuchLetter { id: i64 },
     #[error("dead letter {id} was already {state}")]
@@ -21,7 +27,11 @@ impl Retryable for BusError {
         match self {
             Self::Records(error) => error.is_retryable(),
             Self::Database(_) => true,
-            Self::Damaged { .. } | Self::NoSuchLetter { .. } | Self::LetterSettled { .. } => false,
+            Self::Damaged { .. }
+            | Self::TooLarge { .. }
+            | Self::BadSubject { .. }
+            | Self::NoSuchLetter { .. }
+            | Self::LetterSettled { .. } => false,
         }
     }
 }

@@ -5,24 +5,31 @@
 //! together. That is how effects happen once.
 
 mod agent;
+mod consumer;
+mod coordinator;
 mod error;
 mod letters;
 mod log;
+mod records;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::{Event, EventDraft, SharedClock};
+use kernel::{Event, EventDraft, SharedClock, Timestamp};
 use serde::Serialize;
 use store::records::{Migration, Records, Tx};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
+
+use crate::records::{events, parked, progress};
 
 pub use agent::{
-    Agent, AgentReport, AgentState, Coordinator, Handle, HandlerError, RetryPolicy, TaskContext,
-    TaskError,
+    Agent, AgentReport, AgentState, HandlerError, RetryPolicy, TaskContext, TaskError,
 };
+pub use coordinator::Coordinator;
 pub use error::BusError;
 pub use letters::{DeadLetter, DeadLetterState};
+pub use status::Handle;
 
 /// Position of an event in the log. Grows, is never reused; 0 lies before the first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -36,6 +43,9 @@ pub struct Filter {
     pub correlation: Option<kernel::CorrelationId>,
 }
 
+/// Events removed in one transaction: few enough that publishers hardly wait.
+const PRUNE_BATCH: i64 = 1_000;
+
 /// Unread ephemeral events a subscriber may fall behind before it misses some.
 pub(crate) const EPHEMERAL_BACKLOG: usize = 1_024;
 
@@ -45,18 +55,24 @@ pub struct Bus {
     records: Records,
     clock: SharedClock,
     ephemeral: broadcast::Sender<Arc<Event>>,
+    nudges: watch::Sender<u64>,
 }
 
 impl Bus {
     #[must_use]
     pub fn new(records: Records, clock: SharedClock) -> Self {
-        Self { records, clock, ephemeral: broadcast::Sender::new(EPHEMERAL_BACKLOG) }
+        Self {
+            records,
+            clock,
+            ephemeral: broadcast::Sender::new(EPHEMERAL_BACKLOG),
+            nudges: watch::Sender::new(0),
+        }
     }
 
     /// The tables the bus needs: log, agent progress, parked deliveries, dead letters.
     #[must_use]
     pub fn migrations() -> Vec<Migration> {
-        log::migrations()
+        records::migrations()
     }
 
     #[must_use]
@@ -80,7 +96,7 @@ impl Bus {
         source: &str,
         draft: EventDraft,
     ) -> Result<Event, BusError> {
-        log::append(self, tx, source, draft).await
+        log::append(self, tx, source, draft)
     }
 
     /// Tells present listeners and keeps nothing: for ticks, never for facts.
@@ -156,5 +172,58 @@ impl Bus {
     /// [`BusError::NoSuchLetter`], [`BusError::LetterSettled`] or a database fault.
     pub async fn discard_letter(&self, id: i64, reason: &str) -> Result<DeadLetter, BusError> {
         letters::discard(self, id, reason).await
+    }
+    /// Puts `agent` back (or forward) to just after `to`: it handles every later event again.
+    /// Offset 0 replays everything that is still kept.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn rewind(&self, agent: &str, to: Offset) -> Result<(), BusError> {
+        let tx = self.records.begin().await?;
+        progress::set(tx.conn(), agent, to, self.clock.now()).await?;
+        parked::drop_after(tx.conn(), agent, to).await?;
+        tx.commit().await?;
+        self.nudge();
+        Ok(())
+    }
+
+    /// Forgets the progress of an agent that exists no more, so that it holds back no pruning.
+    /// False when there was none.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn forget(&self, agent: &str) -> Result<bool, BusError> {
+        let tx = self.records.begin().await?;
+        let known = progress::forget(tx.conn(), agent).await?;
+        parked::drop_after(tx.conn(), agent, Offset(0)).await?;
+        tx.commit().await?;
+        Ok(known)
+    }
+
+    /// Removes events older than `before` that every agent has finished and no dead letter waits
+    /// for, in small transactions. Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn prune(&self, before: Timestamp) -> Result<u64, BusError> {
+        let mut removed = 0;
+        loop {
+            let tx = self.records.begin().await?;
+            let batch = events::prune(tx.conn(), before, PRUNE_BATCH).await?;
+            tx.commit().await?;
+            removed += batch;
+            if batch < PRUNE_BATCH.unsigned_abs() {
+                return Ok(removed);
+            }
+        }
+    }
+
+    pub(crate) fn nudges(&self) -> watch::Receiver<u64> {
+        self.nudges.subscribe()
+    }
+
+    /// Has the consumers of this process look for work.
+    pub(crate) fn nudge(&self) {
+        self.nudges.send_modify(|count| *count += 1);
     }
 }

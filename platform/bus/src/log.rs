@@ -1,42 +1,76 @@
 use std::time::Duration;
 
 use kernel::{Event, EventDraft};
-use store::records::{Migration, Tx};
+use sea_orm::ConnectionTrait;
+use store::records::Tx;
+use tokio::time::{Instant, timeout_at};
 
+use crate::records::events;
 use crate::{Bus, BusError, Filter, Offset};
 
-pub(crate) fn migrations() -> Vec<Migration> {
-    todo!()
-}
+/// Commits of other processes are seen by looking this often.
+pub(crate) const POLL: Duration = Duration::from_millis(250);
 
-pub(crate) async fn append(
-    _bus: &Bus,
-    _tx: &Tx,
-    _source: &str,
-    _draft: EventDraft,
+/// An event is a fact, not a file: pictures and batches are referred to, not carried.
+const DATA_BYTES_MAX: usize = 1 << 20;
+const SUBJECT_BYTES_MAX: usize = 512;
+/// One page of the log; a longer answer is read in several.
+const READ_MAX: u64 = 1_000;
+
+/// Seals `draft` and has it inserted as the last part of `tx`.
+pub(crate) fn append(
+    bus: &Bus,
+    tx: &Tx,
+    source: &str,
+    draft: EventDraft,
 ) -> Result<Event, BusError> {
-    todo!()
+    let event = draft.seal(source, bus.clock().now());
+    let subject_bytes = event.subject.len();
+    if subject_bytes > SUBJECT_BYTES_MAX || event.subject.contains('\0') {
+        return Err(BusError::BadSubject { subject_bytes, subject_bytes_max: SUBJECT_BYTES_MAX });
+    }
+    let data_bytes = event.data.to_string().len();
+    if data_bytes > DATA_BYTES_MAX {
+        return Err(BusError::TooLarge { data_bytes, data_bytes_max: DATA_BYTES_MAX });
+    }
+    let backend = tx.conn().get_database_backend();
+    if let Some(lock) = events::publish_lock(backend) {
+        tx.defer(lock);
+    }
+    tx.defer(events::insert(backend, &event));
+    Ok(event)
 }
 
 pub(crate) async fn read(
-    _bus: &Bus,
-    _after: Offset,
-    _filter: &Filter,
-    _limit: u64,
+    bus: &Bus,
+    after: Offset,
+    filter: &Filter,
+    limit: u64,
 ) -> Result<Vec<(Offset, Event)>, BusError> {
-    todo!()
+    events::after(bus.records().read(), after, filter, limit.min(READ_MAX)).await
 }
 
 pub(crate) async fn tail(
-    _bus: &Bus,
-    _after: Offset,
-    _filter: &Filter,
-    _limit: u64,
-    _wait: Duration,
+    bus: &Bus,
+    after: Offset,
+    filter: &Filter,
+    limit: u64,
+    wait: Duration,
 ) -> Result<Vec<(Offset, Event)>, BusError> {
-    todo!()
+    let deadline = Instant::now() + wait;
+    let mut commits = bus.records().commits();
+    loop {
+        commits.mark_unchanged();
+        let found = read(bus, after, filter, limit).await?;
+        let now = Instant::now();
+        if !found.is_empty() || now >= deadline {
+            return Ok(found);
+        }
+        // Running into the deadline means looking once more, as does a commit.
+        drop(timeout_at(deadline.min(now + POLL), commits.changed()).await);
+    }
 }
 
-pub(crate) async fn head(_bus: &Bus) -> Result<Offset, BusError> {
-    todo!()
+pub(crate) async fn head(bus: &Bus) -> Result<Offset, BusError> {
+    Ok(events::head(bus.records().read()).await?)
 }

@@ -8,9 +8,12 @@ mod migrate;
 mod open;
 mod schema;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
 use tokio::sync::watch;
 
 pub use error::RecordsError;
@@ -59,8 +62,18 @@ impl Records {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx, RecordsError> {
-        let inner = self.writer.begin().await?;
-        Ok(Tx { inner, commits: Arc::clone(&self.commits) })
+        // A deferred transaction that reads first and writes later fails at once when another
+        // process wrote meanwhile; an immediate one waits its turn.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: match self.backend {
+                Backend::Sqlite => Some(SqliteTransactionMode::Immediate),
+                Backend::Postgres => None,
+            },
+            ..TransactionOptions::default()
+        };
+        let inner = self.writer.begin_with_options(options).await?;
+        let deferred = Mutex::new(Vec::new());
+        Ok(Tx { inner, deferred, commits: Arc::clone(&self.commits) })
     }
 
     /// Brings the schema forward; see [`migrate`]. Returns the names newly applied.
@@ -105,6 +118,7 @@ impl Records {
 #[derive(Debug)]
 pub struct Tx {
     inner: DatabaseTransaction,
+    deferred: Mutex<Vec<Statement>>,
     commits: Arc<watch::Sender<u64>>,
 }
 
@@ -115,11 +129,26 @@ impl Tx {
         &self.inner
     }
 
+    /// Runs `statement` as the last part of the transaction, in the order of calls; a statement
+    /// equal to one already waiting is not added again.
+    ///
+    /// For locks that every transaction wants, such as the one that orders the event log: taken
+    /// last and held only until the commit, they cannot deadlock with the rows locked before.
+    pub fn defer(&self, statement: Statement) {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        if !deferred.contains(&statement) {
+            deferred.push(statement);
+        }
+    }
+
     /// Durable once this returns.
     ///
     /// # Errors
     /// When the commit fails or its outcome is unknown.
     pub async fn commit(self) -> Result<(), RecordsError> {
+        for statement in self.deferred.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.inner.execute_raw(statement).await?;
+        }
         self.inner.commit().await?;
         self.commits.send_modify(|count| *count += 1);
         Ok(())

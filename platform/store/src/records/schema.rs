@@ -2,6 +2,7 @@ use sea_orm::sea_query::{IndexCreateStatement, TableAlterStatement, TableCreateS
 
 /// One step of a schema, written once for every database.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few dozen live, once, while migrating")]
 pub enum Change {
     Table(TableCreateStatement),
     Index(IndexCreateStatement),
