@@ -7,6 +7,7 @@ mod idempotency;
 mod leases;
 mod limits;
 mod quotas;
+mod records;
 
 pub use error::CoordError;
 pub use idempotency::{Begun, Idempotency, KeyedRequest, StoredResponse};
@@ -17,5 +18,5 @@ pub use quotas::{Quota, Quotas, Taken};
 /// The tables that leases, quotas and idempotency keys need.
 #[must_use]
 pub fn migrations() -> Vec<store::records::Migration> {
-    todo!()
+    records::migrations()
 }
