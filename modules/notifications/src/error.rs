@@ -1,0 +1,30 @@
+use kernel::Retryable;
+use uuid::Uuid;
+
+/// What can go wrong with notifications.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationsError {
+    #[error("records")]
+    Records(#[from] store::records::RecordsError),
+    #[error("records")]
+    Database(#[from] sea_orm::DbErr),
+    #[error("event log")]
+    Bus(#[from] bus::BusError),
+    #[error("payload of {kind} cannot be read or written")]
+    Payload { kind: String, source: serde_json::Error },
+    #[error("stored {field} `{value}` is damaged")]
+    Damaged { field: &'static str, value: String },
+    #[error("there is no notification {id}")]
+    Unknown { id: Uuid },
+}
+
+impl Retryable for NotificationsError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Records(error) => error.is_retryable(),
+            Self::Bus(error) => error.is_retryable(),
+            Self::Database(_) => true,
+            Self::Payload { .. } | Self::Damaged { .. } | Self::Unknown { .. } => false,
+        }
+    }
+}
