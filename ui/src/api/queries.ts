@@ -1,0 +1,161 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { get, getTagged } from "./http";
+import type {
+  AlarmQuality,
+  Alert,
+  Anomaly,
+  Decision,
+  GoldenRun,
+  Incident,
+  IncidentDetail,
+  Me,
+  Notification,
+  Page,
+  Prediction,
+  Sensor,
+  Series,
+  WorkOrder,
+} from "./types";
+
+/** Long enough for a plant, short enough for a browser; every list says when there is more. */
+const LIST_MAX = 500;
+export const QUALITY_WINDOW_S = 4 * 3600;
+
+export interface Window {
+  /** ms since the epoch */
+  from: number;
+  to: number;
+}
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => get<Me>("/me", undefined, signal),
+  staleTime: 60_000,
+});
+
+export const sensorsQuery = queryOptions({
+  queryKey: ["sensors"],
+  queryFn: ({ signal }) => get<Page<Sensor>>("/sensors/sensors", { limit: LIST_MAX }, signal),
+  staleTime: 60_000,
+});
+
+export const alertsQuery = queryOptions({
+  queryKey: ["alerts"],
+  queryFn: ({ signal }) => get<Page<Alert>>("/alerts", { limit: LIST_MAX }, signal),
+  staleTime: 60_000,
+});
+
+export const qualityQuery = queryOptions({
+  queryKey: ["alert-quality"],
+  queryFn: ({ signal }) => get<AlarmQuality>("/alerts/quality", { window_s: QUALITY_WINDOW_S }, signal),
+  staleTime: 30_000,
+  refetchInterval: 60_000,
+});
+
+export const incidentsQuery = queryOptions({
+  queryKey: ["incidents"],
+  queryFn: ({ signal }) => get<Page<Incident>>("/incidents", { limit: LIST_MAX }, signal),
+  staleTime: 60_000,
+});
+
+export const incidentQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["incident", id],
+    queryFn: ({ signal }) => getTagged<IncidentDetail>(`/incidents/${encodeURIComponent(id)}`, signal),
+    staleTime: 30_000,
+  });
+
+export const decisionsQuery = queryOptions({
+  queryKey: ["decisions"],
+  queryFn: ({ signal }) => get<Page<Decision>>("/decisions", { limit: LIST_MAX }, signal),
+  staleTime: 60_000,
+});
+
+export const workQuery = queryOptions({
+  queryKey: ["work"],
+  queryFn: ({ signal }) => get<Page<WorkOrder>>("/maintenance/scheduled", { limit: LIST_MAX }, signal),
+  staleTime: 60_000,
+});
+
+export const predictionsQuery = queryOptions({
+  queryKey: ["predictions"],
+  queryFn: ({ signal }) => get<Page<Prediction>>("/predictions", { limit: 100 }, signal),
+  staleTime: 60_000,
+});
+
+export const notificationsQuery = queryOptions({
+  queryKey: ["notifications"],
+  queryFn: ({ signal }) => get<Page<Notification>>("/notifications", { limit: 100 }, signal),
+  staleTime: 60_000,
+});
+
+export const runsQuery = queryOptions({
+  queryKey: ["golden-runs"],
+  queryFn: ({ signal }) => get<Page<GoldenRun>>("/demo/golden-path", undefined, signal),
+  staleTime: 30_000,
+});
+
+const isOver = (run: GoldenRun | undefined) =>
+  run?.overall_status === "completed" || run?.overall_status === "failed";
+
+/** Polled while it runs: steps move faster than anybody publishes them. */
+export const runQuery = (correlationId: string) =>
+  queryOptions({
+    queryKey: ["golden-run", correlationId],
+    queryFn: ({ signal }) =>
+      get<GoldenRun>(`/demo/golden-path/status/${encodeURIComponent(correlationId)}`, undefined, signal),
+    refetchInterval: (query) => {
+      const run = query.state.data;
+      if (isOver(run)) return false;
+      return run?.overall_status === "waiting" ? 5000 : 1500;
+    },
+  });
+
+/** Anomalies that touch the window. The key is rounded so that a moving window is one entry. */
+export const anomaliesQuery = (window: Window) =>
+  queryOptions({
+    queryKey: ["anomalies", Math.round((window.to - window.from) / 60_000), Math.floor(window.from / 300_000)],
+    queryFn: ({ signal }) =>
+      get<Page<Anomaly>>(
+        "/anomalies",
+        { from: iso(window.from), to: iso(window.to), limit: LIST_MAX },
+        signal,
+      ),
+    staleTime: 60_000,
+    placeholderData: keepPreviousData,
+  });
+
+/** The server bounds the number of sensors of one call by its URL; so do we. */
+const SENSORS_PER_CALL = 60;
+
+export const readingsQuery = (sensors: readonly string[], window: Window, buckets: number, live: boolean) => {
+  const width = (window.to - window.from) / buckets;
+  const refresh = Math.min(60_000, Math.max(10_000, width));
+  const edge = live ? Math.floor(window.to / refresh) : window.to;
+  return queryOptions({
+    queryKey: ["readings", sensors.join(" "), Math.round(window.to - window.from), edge, buckets],
+    queryFn: async ({ signal }) => {
+      const all: Series[] = [];
+      for (let start = 0; start < sensors.length; start += SENSORS_PER_CALL) {
+        const part = await get<{ series: Series[] }>(
+          "/sensors/readings",
+          {
+            sensor: sensors.slice(start, start + SENSORS_PER_CALL),
+            from: iso(window.from),
+            to: iso(window.to),
+            buckets,
+          },
+          signal,
+        );
+        all.push(...part.series);
+      }
+      return { series: all, from: window.from, to: window.to };
+    },
+    enabled: sensors.length > 0,
+    staleTime: live ? refresh : 300_000,
+    gcTime: 120_000,
+    placeholderData: keepPreviousData,
+  });
+};

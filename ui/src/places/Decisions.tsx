@@ -1,0 +1,1 @@
+export function Decisions() { return <h1>Decisions</h1>; }

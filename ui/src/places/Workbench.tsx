@@ -1,0 +1,1 @@
+export function Workbench() { return <h1>Workbench</h1>; }

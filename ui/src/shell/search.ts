@@ -1,0 +1,86 @@
+/** What the address may say on every page: which site, how far back. */
+
+export const RANGES = {
+  "15m": { ms: 15 * 60_000, name: "Last 15 min" },
+  "1h": { ms: 3_600_000, name: "Last hour" },
+  "4h": { ms: 4 * 3_600_000, name: "Last 4 h" },
+  "24h": { ms: 24 * 3_600_000, name: "Last 24 h" },
+  "7d": { ms: 7 * 86_400_000, name: "Last 7 days" },
+} as const;
+
+export type RangeName = keyof typeof RANGES;
+export const DEFAULT_RANGE: RangeName = "4h";
+
+export interface RootSearch {
+  range?: RangeName;
+  site?: string;
+}
+
+type Raw = Record<string, unknown>;
+
+export const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined;
+
+export const oneOf = <T extends string>(value: unknown, all: readonly T[]): T | undefined =>
+  all.find((each) => each === value);
+
+export const whole = (value: unknown): number | undefined => {
+  const n = Number(value);
+  return value !== undefined && value !== null && value !== "" && Number.isFinite(n) ? Math.round(n) : undefined;
+};
+
+export function rootSearch(raw: Raw): RootSearch {
+  return {
+    range: oneOf(raw.range, Object.keys(RANGES) as RangeName[]),
+    site: text(raw.site),
+  };
+}
+
+export const ALARM_VIEWS = ["standing", "new", "shelved", "cleared", "incidents"] as const;
+export type AlarmView = (typeof ALARM_VIEWS)[number];
+
+export interface AlarmSearch {
+  view?: AlarmView;
+  p?: 1 | 2 | 3 | 4;
+  q?: string;
+}
+
+export function alarmSearch(raw: Raw): AlarmSearch {
+  const p = whole(raw.p);
+  return {
+    view: oneOf(raw.view, ALARM_VIEWS),
+    p: p === 1 || p === 2 || p === 3 || p === 4 ? p : undefined,
+    q: text(raw.q),
+  };
+}
+
+export interface DecisionSearch {
+  decision?: string;
+}
+
+export const decisionSearch = (raw: Raw): DecisionSearch => ({ decision: text(raw.decision) });
+
+export const WORKBENCH_TABS = ["explore", "golden"] as const;
+
+export interface WorkbenchSearch {
+  tab?: (typeof WORKBENCH_TABS)[number];
+  /** Sensor keys, separated by commas. */
+  s?: string;
+  /** A fixed window in ms; without it the window follows the clock. */
+  from?: number;
+  to?: number;
+  run?: string;
+}
+
+export function workbenchSearch(raw: Raw): WorkbenchSearch {
+  const from = whole(raw.from);
+  const to = whole(raw.to);
+  const fixed = from !== undefined && to !== undefined && to > from;
+  return {
+    tab: oneOf(raw.tab, WORKBENCH_TABS),
+    s: text(raw.s),
+    from: fixed ? from : undefined,
+    to: fixed ? to : undefined,
+    run: text(raw.run),
+  };
+}

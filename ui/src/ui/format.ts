@@ -1,0 +1,161 @@
+/** Numbers, units, times and names as people read them. */
+
+const MINUS = "\u2212";
+const NBSP = "\u00a0";
+
+/** Digits after the point by unit: one precision per quantity. */
+const DIGITS: Record<string, number> = {
+  bar: 1,
+  "°C": 1,
+  "mm/s": 2,
+  "m³/h": 1,
+  rpm: 0,
+  kW: 0,
+  "%": 1,
+};
+
+export function number(value: number | null | undefined, unit?: string | null): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const digits = (unit ? DIGITS[unit] : undefined) ?? digitsFor(value);
+  const text = Math.abs(value).toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return value < 0 && Number(text.replaceAll(",", "")) !== 0 ? MINUS + text : text;
+}
+
+function digitsFor(value: number): number {
+  const size = Math.abs(value);
+  if (size >= 1000) return 0;
+  if (size >= 10) return 1;
+  return 2;
+}
+
+export function quantity(value: number | null | undefined, unit?: string | null): string {
+  return unit ? `${number(value, unit)}${NBSP}${unit}` : number(value, unit);
+}
+
+export function percent(share: number): string {
+  const value = share * 100;
+  return `${value !== 0 && Math.abs(value) < 10 ? value.toFixed(1) : value.toFixed(0)}${NBSP}%`;
+}
+
+type When = number | string | Date;
+const ms = (when: When): number =>
+  typeof when === "number" ? when : typeof when === "string" ? Date.parse(when) : when.getTime();
+
+const two = (value: number) => String(value).padStart(2, "0");
+
+export function clock(when: When): string {
+  const date = new Date(ms(when));
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+export function clockSeconds(when: When): string {
+  const date = new Date(ms(when));
+  return `${clock(date)}:${two(date.getSeconds())}`;
+}
+
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+export function day(when: When): string {
+  return DAY.format(new Date(ms(when)));
+}
+
+/** The time today, the day and time otherwise. */
+export function moment(when: When, now: number): string {
+  const date = new Date(ms(when));
+  return date.toDateString() === new Date(now).toDateString() ? clock(date) : `${day(date)} ${clock(date)}`;
+}
+
+const STEPS: [number, string][] = [
+  [86_400, "d"],
+  [3600, "h"],
+  [60, "min"],
+];
+
+/** `3 h 6 min`, `19 min`, `4 s`; at most two parts, the second only where it matters. */
+export function duration(seconds: number): string {
+  const total = Math.max(0, Math.round(seconds));
+  if (total < 60) return `${total}${NBSP}s`;
+  for (const [index, [size, name]] of STEPS.entries()) {
+    if (total < size) continue;
+    const whole = Math.floor(total / size);
+    const next = STEPS[index + 1];
+    const rest = next ? Math.floor((total - whole * size) / next[0]) : 0;
+    if (!next || rest === 0 || whole >= 4) return `${whole}${NBSP}${name}`;
+    return `${whole}${NBSP}${name} ${rest}${NBSP}${next[1]}`;
+  }
+  return `${total}${NBSP}s`;
+}
+
+/** `0.4 s`, `12 s`, `3 h 6 min`. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, milliseconds / 1000);
+  return seconds < 10 ? `${seconds.toFixed(1)}${NBSP}s` : duration(seconds);
+}
+
+/** One unit for a span with its interval: `19 days`, `12 to 27`. */
+export function spanUnit(seconds: number): { size: number; name: string; short: string } {
+  if (seconds >= 2 * 86_400) return { size: 86_400, name: "days", short: "d" };
+  if (seconds >= 2 * 3600) return { size: 3600, name: "hours", short: "h" };
+  return { size: 60, name: "minutes", short: "min" };
+}
+
+export function interval(span: { median: number; low: number; high: number }): {
+  median: string;
+  range: string;
+  short: string;
+} {
+  const unit = spanUnit(span.median);
+  const n = (value: number) => String(Math.round(value / unit.size));
+  return {
+    median: `${n(span.median)} ${unit.name}`,
+    range: `${n(span.low)} to ${n(span.high)}`,
+    short: `${n(span.low)}–${n(span.high)}${NBSP}${unit.short}`,
+  };
+}
+
+export const incidentNo = (n: number) => `INC-${n}`;
+export const decisionNo = (n: number) => `D-${n}`;
+export const workNo = (n: number) => `W-${n}`;
+export const alarmNo = (n: number) => `A-${n}`;
+
+/** `p-2` → `P-2`, `km-60` → `km 60`. */
+export function assetName(asset: string): string {
+  const km = /^km-(\d+)$/.exec(asset);
+  if (km) return `km ${Number(km[1])}`;
+  return /^[a-z]{1,3}-\w+$/.test(asset) ? asset.toUpperCase() : asset.replaceAll(/[-_]/g, " ");
+}
+
+export function measureName(measure: string): string {
+  return measure
+    .replaceAll(/[-_]/g, " ")
+    .replace(/\b(a|b|c|d)$/, (letter) => letter.toUpperCase());
+}
+
+/** `north/p-2/vibration` → `P-2 vibration`. */
+export function sensorName(key: string): string {
+  const [, asset, ...measure] = key.split("/");
+  if (!asset) return key;
+  return `${assetName(asset)} ${measureName(measure.join("/"))}`.trim();
+}
+
+export function sentence(text: string): string {
+  return text ? text[0]?.toUpperCase() + text.slice(1) : text;
+}
+
+const WORDS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten"];
+
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${WORDS[n] ?? n} ${n === 1 ? one : many}`;
+}
+
+export function plural(n: number, one: string, many = `${one}s`): string {
+  return `${n} ${n === 1 ? one : many}`;
+}
+
+/** The last group of an id, enough to tell two apart by eye. */
+export function shortId(id: string): string {
+  return `…${id.slice(-4)}`;
+}

@@ -1,0 +1,47 @@
+import { useSyncExternalStore } from "react";
+
+/** One clock for the whole app, so that ages and axes move together. */
+const TICK_MS = 1000;
+let now = Date.now();
+let timer = 0;
+const listeners = new Set<() => void>();
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  if (!timer) {
+    timer = window.setInterval(() => {
+      now = Date.now();
+      for (const each of listeners) each();
+    }, TICK_MS);
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) {
+      window.clearInterval(timer);
+      timer = 0;
+    }
+  };
+}
+
+/** Now, rounded down to `stepMs`, so that a picture need not be drawn each second. */
+export function useNow(stepMs = TICK_MS): number {
+  return useSyncExternalStore(subscribe, () => Math.floor(now / stepMs) * stepMs);
+}
+
+const STEPS_MS = [1, 2, 5, 10, 15, 30]
+  .map((m) => m * 60_000)
+  .concat([1, 2, 3, 4, 6, 12].map((h) => h * 3_600_000))
+  .concat([1, 2, 7, 14, 30].map((d) => d * 86_400_000));
+
+/** Round marks in local time, at most `most` of them. */
+export function timeTicks(from: number, to: number, most: number): { at: number[]; stepMs: number } {
+  const span = to - from;
+  const stepMs =
+    [1000, 2000, 5000, 10_000, 15_000, 30_000, ...STEPS_MS].find((step) => span / step <= most) ??
+    30 * 86_400_000;
+  const offset = new Date(from).getTimezoneOffset() * 60_000;
+  const first = Math.ceil((from - offset) / stepMs) * stepMs + offset;
+  const at: number[] = [];
+  for (let t = first; t <= to; t += stepMs) at.push(t);
+  return { at, stepMs };
+}
