@@ -1,1 +1,18 @@
+//! What tests share: a clock of their own, a fresh database each, a network that fails on
+//! command, and an oracle that knows what was acknowledged.
+//!
+//! Knows no store, bus or module; it hands out URLs and addresses.
 
+mod builders;
+mod clock;
+mod database;
+mod error;
+mod oracle;
+mod proxy;
+
+pub use builders::{CorrelatedDrafts, Readings, draft};
+pub use clock::FakeClock;
+pub use database::TestDatabase;
+pub use error::TestkitError;
+pub use oracle::{Ack, AckLog, Verdict, compare, fingerprint};
+pub use proxy::{FaultProxy, Faults, Path};
