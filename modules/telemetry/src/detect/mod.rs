@@ -1,0 +1,205 @@
+//! DETECT: follows the series log, one detector per sensor, and says what starts and what ends.
+//!
+//! Pure: batches and times come in, effects go out. A sensor always belongs to the same shard, so
+//! its readings are judged in the order of the log.
+
+mod watch;
+
+use std::sync::Arc;
+
+use kernel::{CorrelationId, SensorKey, SensorKind, Timestamp};
+use sense::Origin;
+use signal::detector::SensorProfile;
+use store::series::{Batch, Offset, SeriesId};
+
+use crate::model::{Anomaly, Profile, Trust};
+
+pub(crate) use watch::{Saved, Standing, Watch};
+
+/// What detection knows about a sensor.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Subject {
+    pub key: SensorKey,
+    pub kind: SensorKind,
+    pub unit: Option<String>,
+    pub origin: Origin,
+    /// Quarantined sensors are stored, not judged.
+    pub judged: bool,
+    pub profile: Profile,
+}
+
+impl Subject {
+    pub(crate) fn sensor_profile(&self) -> SensorProfile {
+        let Profile { expected_low, expected_high, rate_max_per_s, interval_s } = self.profile;
+        let range = match (expected_low, expected_high) {
+            (None, None) => None,
+            (low, high) => Some((low.unwrap_or(f64::MIN / 4.0), high.unwrap_or(f64::MAX / 4.0))),
+        };
+        SensorProfile { range, rate_max_per_s, interval_s, ..SensorProfile::default() }
+    }
+}
+
+/// What detection wants done; all effects of one commit are written together.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// An anomaly started, grew worse or ended; `revision` counts its states from 1.
+    Anomaly { anomaly: Box<Anomaly>, revision: i64, correlation: CorrelationId },
+    Trust {
+        sensor: SensorKey,
+        trust: Trust,
+        previous: Trust,
+        reason: Option<String>,
+        since: Timestamp,
+        correlation: CorrelationId,
+    },
+}
+
+/// An effect and the sensor whose state it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    pub series: SeriesId,
+    pub effect: Effect,
+}
+
+/// What one pass over some batches brought.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub said: Vec<Said>,
+    /// Newest score of each sensor that spoke.
+    pub scores: Vec<(SeriesId, f64)>,
+    pub judged: u64,
+}
+
+impl Outcome {
+    pub(crate) fn join(&mut self, other: Self) {
+        self.said.extend(other.said);
+        self.scores.extend(other.scores);
+        self.judged += other.judged;
+    }
+}
+
+/// Every `count`-th sensor, starting with `index`.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    index: u32,
+    count: u32,
+    watches: Vec<Option<Box<Watch>>>,
+    touched: Vec<u32>,
+}
+
+impl Shard {
+    pub(crate) fn new(index: u32, count: u32) -> Self {
+        Self { index, count: count.max(1), watches: Vec::new(), touched: Vec::new() }
+    }
+
+    pub(crate) fn owns(&self, id: SeriesId) -> bool {
+        id.0 % self.count == self.index
+    }
+
+    pub(crate) fn put(&mut self, id: SeriesId, watch: Watch) {
+        let slot = self.slot(id);
+        self.watches[slot] = Some(Box::new(watch));
+    }
+
+    fn slot(&mut self, id: SeriesId) -> usize {
+        let slot = (id.0 / self.count) as usize;
+        if slot >= self.watches.len() {
+            self.watches.resize_with(slot + 1, || None);
+        }
+        slot
+    }
+
+    pub(crate) fn watch(&mut self, id: SeriesId) -> Option<&mut Watch> {
+        let slot = (id.0 / self.count) as usize;
+        self.watches.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// All sensors of this shard that have spoken.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = (SeriesId, &mut Watch)> {
+        let (index, count) = (self.index, self.count);
+        self.watches.iter_mut().enumerate().filter_map(move |(slot, watch)| {
+            let id = SeriesId(slot as u32 * count + index);
+            watch.as_deref_mut().map(|watch| (id, watch))
+        })
+    }
+
+    /// Judges the readings of this shard's sensors. `subject` describes a sensor met first.
+    pub(crate) fn run(
+        &mut self,
+        batches: &[(Offset, Arc<Batch>)],
+        subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.touched.clear();
+        for (offset, batch) in batches {
+            for row in 0..batch.len() {
+                let id = batch.series[row];
+                if self.owns(id) {
+                    self.judge(*offset, batch, row, subject, &mut outcome);
+                }
+            }
+        }
+        for id in std::mem::take(&mut self.touched) {
+            let id = SeriesId(id);
+            if let Some(watch) = self.watch(id) {
+                watch.fresh = false;
+                outcome.scores.push((id, watch.score()));
+            }
+        }
+        outcome
+    }
+
+    fn judge(
+        &mut self,
+        offset: Offset,
+        batch: &Batch,
+        row: usize,
+        subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
+        outcome: &mut Outcome,
+    ) {
+        let id = batch.series[row];
+        let slot = self.slot(id);
+        if self.watches[slot].is_none() {
+            let Some(subject) = subject(id) else { return };
+            self.watches[slot] = Some(Box::new(Watch::new(subject)));
+        }
+        let Some(watch) = self.watches[slot].as_deref_mut() else { return };
+        if watch.observe(offset, batch, row) {
+            outcome.judged += 1;
+            outcome.said.extend(watch.said().map(|effect| Said { series: id, effect }));
+            if !watch.fresh {
+                watch.fresh = true;
+                self.touched.push(id.0);
+            }
+        }
+    }
+
+    /// Looks for sensors that should have spoken by `now`.
+    pub(crate) fn silence(&mut self, now: Timestamp) -> Vec<Said> {
+        let mut said = Vec::new();
+        for (id, watch) in self.all() {
+            watch.silence(now);
+            said.extend(watch.said().map(|effect| Said { series: id, effect }));
+        }
+        said
+    }
+
+    /// Takes over what was changed about the sensors.
+    pub(crate) fn refresh(
+        &mut self,
+        now: Timestamp,
+        subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
+    ) -> Vec<Said> {
+        let mut said = Vec::new();
+        for (id, watch) in self.all() {
+            if let Some(subject) = subject(id) {
+                watch.refresh(subject, now);
+                said.extend(watch.said().map(|effect| Said { series: id, effect }));
+            }
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests;

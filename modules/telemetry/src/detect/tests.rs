@@ -1,0 +1,128 @@
+use super::*;
+use kernel::Quality;
+use proptest::prelude::*;
+use store::series::Point;
+
+use crate::model::{AnomalyRule, AnomalyState};
+
+fn subject(origin: Origin) -> Arc<Subject> {
+    Arc::new(Subject {
+        key: SensorKey::new("north/p-2/vibration").unwrap(),
+        kind: SensorKind::Vibration,
+        unit: Some("mm/s".to_owned()),
+        origin,
+        judged: true,
+        profile: Profile {
+            expected_low: Some(0.0),
+            expected_high: Some(7.1),
+            rate_max_per_s: None,
+            interval_s: Some(1.0),
+        },
+    })
+}
+
+const START_S: i64 = 1_700_000_000;
+
+fn batch(index: usize, value: f64) -> Arc<Batch> {
+    let at = Timestamp::from_secs(START_S + index as i64);
+    let mut batch = Batch { received: at, ..Batch::default() };
+    batch.push(SeriesId(0), Point { at, value, quality: Quality::Good });
+    Arc::new(batch)
+}
+
+fn run(shard: &mut Shard, from: usize, values: &[f64]) -> Vec<Effect> {
+    let batches: Vec<_> = values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| (Offset((from + i + 1) as u64), batch(from + i, *value)))
+        .collect();
+    let known = subject(Origin::Real);
+    let outcome = shard.run(&batches, &|_| Some(Arc::clone(&known)));
+    outcome.said.into_iter().map(|said| said.effect).collect()
+}
+
+fn ranges(effects: &[Effect]) -> Vec<(AnomalyState, i64)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Anomaly { anomaly, revision, .. } if anomaly.rule == AnomalyRule::Range => {
+                Some((anomaly.state, *revision))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_range_anomaly_starts_grows_and_ends_once() {
+    let mut shard = Shard::new(0, 1);
+    let effects = run(&mut shard, 0, &[3.0, 7.5, 7.6, 30.0, 7.5, 3.0, 3.0]);
+    assert_eq!(
+        ranges(&effects),
+        [(AnomalyState::Active, 1), (AnomalyState::Active, 2), (AnomalyState::Cleared, 3)]
+    );
+    let ids: std::collections::BTreeSet<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Anomaly { anomaly, .. } => Some(anomaly.anomaly_id),
+            Effect::Trust { .. } => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 1);
+}
+
+#[test]
+fn a_live_sensor_that_falls_silent_is_said_once_and_again_when_it_speaks() {
+    let mut shard = Shard::new(0, 1);
+    run(&mut shard, 0, &[3.0, 3.1, 3.0]);
+    let soon = Timestamp::from_secs(START_S + 4);
+    assert!(shard.silence(soon).is_empty());
+    let later = Timestamp::from_secs(START_S + 10);
+    let said = shard.silence(later);
+    assert!(matches!(&said[0].effect, Effect::Anomaly { anomaly, .. }
+        if anomaly.rule == AnomalyRule::Missing));
+    assert!(matches!(said[1].effect, Effect::Trust { trust: Trust::Silent, .. }));
+    assert!(shard.silence(later).is_empty());
+    let back = run(&mut shard, 11, &[3.0]);
+    assert!(matches!(&back[0], Effect::Anomaly { anomaly, .. }
+        if anomaly.state == AnomalyState::Cleared));
+    assert!(matches!(back[1], Effect::Trust { trust: Trust::Trusted, .. }));
+}
+
+#[test]
+fn recordings_are_not_judged_by_the_clock() {
+    let mut shard = Shard::new(0, 1);
+    let old =
+        Arc::new(Batch { received: Timestamp::from_secs(START_S * 2), ..(*batch(0, 3.0)).clone() });
+    let known = subject(Origin::Real);
+    shard.run(&[(Offset(1), old)], &|_| Some(Arc::clone(&known)));
+    assert!(shard.silence(Timestamp::from_secs(START_S * 2 + 100)).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A crash after any batch, with the state as of any earlier batch, says nothing else.
+    #[test]
+    fn replay_from_a_saved_state_says_the_same(
+        values in prop::collection::vec(prop::sample::select(vec![3.0, 3.2, 2.9, 7.5, 20.0]), 2..40),
+        cut in 0_usize..40,
+    ) {
+        let cut = cut % values.len();
+        let mut whole = Shard::new(0, 1);
+        let first = run(&mut whole, 0, &values[..cut]);
+        let mut resumed = Shard::new(0, 1);
+        if let Some(watch) = whole.watch(SeriesId(0)) {
+            let text = serde_json::to_string(&watch.save()).unwrap();
+            let saved = serde_json::from_str(&text).unwrap();
+            let standing = watch.standing().to_vec();
+            let restored = Watch::restored(
+                subject(Origin::Real), Some(saved), watch.applied(), standing, watch.trust());
+            resumed.put(SeriesId(0), restored);
+        }
+        let rest = run(&mut whole, cut, &values[cut..]);
+        // The log is read again from its start; what is part of the state is passed over.
+        let again = run(&mut resumed, 0, &values);
+        prop_assert_eq!(&again, &rest, "after {:?}", first);
+    }
+}

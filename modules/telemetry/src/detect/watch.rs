@@ -1,0 +1,402 @@
+use std::sync::Arc;
+
+use kernel::{CorrelationId, Quality, SensorKey, Timestamp};
+use sense::Origin;
+use serde::{Deserialize, Serialize};
+use signal::detector::{Finding, Phase, Rule, SensorDetector, VERSION, Verdict};
+use store::series::{Batch, Offset};
+use uuid::Uuid;
+
+use super::{Effect, Subject};
+use crate::model::{
+    Anomaly, AnomalyRule, AnomalyState, Band, DetectorName, Evidence, Severity, Trust,
+};
+
+/// A sensor counts as live, and its silence as a fault, when its readings arrive this fresh.
+const LIVE_LAG_S: u64 = 300;
+
+/// An anomaly that stands, with its chain and the number of its states so far.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Standing {
+    pub anomaly: Anomaly,
+    pub correlation: CorrelationId,
+    pub revision: i64,
+}
+
+/// A sensor's detector as it is written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    version: String,
+    detector: SensorDetector,
+    live: bool,
+    unit: Option<String>,
+}
+
+/// One sensor under watch.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(super) subject: Arc<Subject>,
+    detector: SensorDetector,
+    standing: Vec<Standing>,
+    trust: Trust,
+    live: bool,
+    score: f64,
+    /// The last batch that is part of the state.
+    applied: Offset,
+    /// The first batch that is part of the state, but not of the state written down.
+    unsaved: Option<Offset>,
+    pub(super) fresh: bool,
+    said: Vec<Effect>,
+}
+
+impl Watch {
+    pub(crate) fn new(subject: Arc<Subject>) -> Self {
+        Self {
+            detector: SensorDetector::new(subject.sensor_profile()),
+            subject,
+            standing: Vec::new(),
+            trust: Trust::Trusted,
+            live: false,
+            score: 0.0,
+            applied: Offset(0),
+            unsaved: None,
+            fresh: false,
+            said: Vec::new(),
+        }
+    }
+
+    /// Goes on from what was written down with batch `applied`. A state of another version of the
+    /// method, or in another unit, is left aside.
+    pub(crate) fn restored(
+        subject: Arc<Subject>,
+        saved: Option<Saved>,
+        applied: Offset,
+        standing: Vec<Standing>,
+        trust: Trust,
+    ) -> Self {
+        let mut watch = Self { applied, standing, trust, ..Self::new(subject) };
+        let fitting =
+            saved.filter(|saved| saved.version == VERSION && saved.unit == watch.subject.unit);
+        if let Some(saved) = fitting {
+            watch.detector = saved.detector;
+            watch.detector.set_profile(watch.subject.sensor_profile());
+            watch.live = saved.live;
+        }
+        watch
+    }
+
+    pub(crate) fn save(&self) -> Saved {
+        Saved {
+            version: VERSION.to_owned(),
+            detector: self.detector.clone(),
+            live: self.live,
+            unit: self.subject.unit.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &SensorKey {
+        &self.subject.key
+    }
+
+    pub(crate) fn applied(&self) -> Offset {
+        self.applied
+    }
+
+    pub(crate) fn unsaved(&self) -> Option<Offset> {
+        self.unsaved
+    }
+
+    pub(crate) fn mark_saved(&mut self) {
+        self.unsaved = None;
+    }
+
+    pub(crate) fn score(&self) -> f64 {
+        self.score
+    }
+
+    #[cfg(test)]
+    pub(super) fn standing(&self) -> &[Standing] {
+        &self.standing
+    }
+
+    #[cfg(test)]
+    pub(super) fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// The worst anomaly that stands.
+    pub(crate) fn worst(&self) -> Option<&Anomaly> {
+        self.standing.iter().map(|standing| &standing.anomaly).max_by_key(|a| a.severity)
+    }
+
+    pub(super) fn said(&mut self) -> impl Iterator<Item = Effect> + '_ {
+        self.said.drain(..)
+    }
+
+    /// Judges one row; false when it is part of the state already, or the sensor is not judged.
+    pub(super) fn observe(&mut self, offset: Offset, batch: &Batch, row: usize) -> bool {
+        if offset <= self.applied && self.unsaved.is_none_or(|first| offset < first) {
+            return false;
+        }
+        self.applied = self.applied.max(offset);
+        self.unsaved.get_or_insert(offset);
+        if !self.subject.judged {
+            return false;
+        }
+        let at = Timestamp::from_micros(batch.at[row]);
+        let value = batch.value[row];
+        let lag = batch.received.micros_since(at).unsigned_abs() / 1_000_000;
+        self.live = self.subject.origin != Origin::Replayed && lag <= LIVE_LAG_S;
+        let verdict = self.detector.observe(at, value, Quality::from_byte(batch.quality[row]));
+        self.score = verdict.score;
+        if !verdict.findings.is_empty() {
+            for finding in &verdict.findings {
+                self.found(finding, verdict.score, value, batch.received, batch.correlation);
+            }
+            self.judge_trust(at, batch.correlation);
+        }
+        if !self.standing.is_empty() {
+            self.escalate(&verdict, value, batch.received);
+        }
+        true
+    }
+
+    /// Raises, worsens or ends `missing` by the clock.
+    pub(super) fn silence(&mut self, now: Timestamp) {
+        let standing = self.standing_of(AnomalyRule::Missing);
+        if !self.subject.judged || (!self.live && standing.is_none()) {
+            return;
+        }
+        match (self.detector.overdue(now), standing) {
+            (Some(finding), None) => {
+                let value = finding.observed;
+                self.found(&finding, self.score, value, now, None);
+                self.judge_trust(now, None);
+            }
+            (Some(finding), Some(index)) => {
+                let measure = finding.severity;
+                self.worsen(index, measure, self.score, finding.observed, now);
+            }
+            (None, Some(index)) => {
+                self.clear(index, now, now);
+                self.judge_trust(now, None);
+            }
+            (None, None) => {}
+        }
+    }
+
+    pub(super) fn refresh(&mut self, subject: Arc<Subject>, now: Timestamp) {
+        if *subject == *self.subject {
+            return;
+        }
+        if subject.unit != self.subject.unit {
+            self.detector = SensorDetector::new(subject.sensor_profile());
+        } else {
+            self.detector.set_profile(subject.sensor_profile());
+        }
+        let profile = subject.profile;
+        let unit_changed = subject.unit != self.subject.unit;
+        self.subject = subject;
+        let no_range = profile.expected_low.is_none() && profile.expected_high.is_none();
+        for rule in
+            [AnomalyRule::Range, AnomalyRule::Rate, AnomalyRule::Score, AnomalyRule::Flatline]
+        {
+            let gone = match rule {
+                AnomalyRule::Range => no_range || unit_changed,
+                AnomalyRule::Rate => profile.rate_max_per_s.is_none() || unit_changed,
+                _ => unit_changed,
+            };
+            if let Some(index) = self.standing_of(rule).filter(|_| gone) {
+                self.clear(index, now, now);
+            }
+        }
+    }
+
+    fn standing_of(&self, rule: AnomalyRule) -> Option<usize> {
+        self.standing.iter().position(|standing| standing.anomaly.rule == rule)
+    }
+
+    fn found(
+        &mut self,
+        finding: &Finding,
+        score: f64,
+        value: f64,
+        now: Timestamp,
+        correlation: Option<CorrelationId>,
+    ) {
+        let Some(rule) = anomaly_rule(finding.rule) else { return };
+        match (finding.phase, self.standing_of(rule)) {
+            (Phase::Onset, None) => self.raise(rule, finding, score, value, now, correlation),
+            (Phase::Cleared, Some(index)) => self.clear(index, finding.evidence.until, now),
+            (Phase::Onset, Some(_)) | (Phase::Cleared, None) => {}
+        }
+    }
+
+    fn raise(
+        &mut self,
+        rule: AnomalyRule,
+        finding: &Finding,
+        score: f64,
+        value: f64,
+        now: Timestamp,
+        correlation: Option<CorrelationId>,
+    ) {
+        let subject = &self.subject;
+        let started_at = finding.evidence.since;
+        let anomaly_id = identity(&subject.key, rule, started_at);
+        let anomaly = Anomaly {
+            anomaly_id,
+            sensor: subject.key.clone(),
+            asset: subject.key.asset().as_str().to_owned(),
+            site: subject.key.site().to_owned(),
+            kind: subject.kind,
+            unit: subject.unit.clone(),
+            rule,
+            state: AnomalyState::Active,
+            severity: Severity::from_measure(finding.severity),
+            score: score.max(finding.severity),
+            value,
+            expected: finding.expected.and_then(finite_band),
+            started_at,
+            detected_at: now,
+            cleared_at: None,
+            evidence: Evidence {
+                from: started_at,
+                to: finding.evidence.until,
+                samples: finding.evidence.samples,
+                baseline_mean: finding.evidence.baseline_mean,
+                baseline_spread: finding.evidence.baseline_spread,
+            },
+            detector: DetectorName {
+                name: VERSION.split('/').next().unwrap_or_default().to_owned(),
+                version: VERSION.split('/').nth(1).unwrap_or_default().to_owned(),
+            },
+            origin: subject.origin,
+        };
+        let correlation = correlation.unwrap_or(CorrelationId(anomaly_id));
+        self.standing.push(Standing { anomaly, correlation, revision: 0 });
+        self.say(self.standing.len() - 1);
+    }
+
+    fn clear(&mut self, index: usize, at: Timestamp, now: Timestamp) {
+        let anomaly = &mut self.standing[index].anomaly;
+        anomaly.state = AnomalyState::Cleared;
+        anomaly.cleared_at = Some(at.max(anomaly.started_at));
+        anomaly.evidence.to = at.max(anomaly.evidence.to).min(now.max(anomaly.evidence.to));
+        self.say(index);
+        self.standing.remove(index);
+    }
+
+    /// Counts a new state of a standing anomaly and says it.
+    fn say(&mut self, index: usize) {
+        let standing = &mut self.standing[index];
+        standing.revision += 1;
+        self.said.push(Effect::Anomaly {
+            anomaly: Box::new(standing.anomaly.clone()),
+            revision: standing.revision,
+            correlation: standing.correlation,
+        });
+    }
+
+    fn escalate(&mut self, verdict: &Verdict, value: f64, now: Timestamp) {
+        for index in 0..self.standing.len() {
+            let measure = match self.standing[index].anomaly.rule {
+                AnomalyRule::Score => verdict.score,
+                AnomalyRule::Range => self.beyond(value),
+                AnomalyRule::Rate | AnomalyRule::Flatline | AnomalyRule::Missing => continue,
+            };
+            self.worsen(index, measure, verdict.score, value, now);
+        }
+    }
+
+    fn worsen(&mut self, index: usize, measure: f64, score: f64, value: f64, now: Timestamp) {
+        let anomaly = &mut self.standing[index].anomaly;
+        if Severity::from_measure(measure) <= anomaly.severity {
+            return;
+        }
+        anomaly.severity = Severity::from_measure(measure);
+        anomaly.score = score.max(measure);
+        anomaly.value = value;
+        anomaly.evidence.to = self.detector.last_at().unwrap_or(now).max(anomaly.evidence.to);
+        self.say(index);
+    }
+
+    /// How far outside its range a value lies, on the detector's scale: 0.5 at the limit.
+    fn beyond(&self, value: f64) -> f64 {
+        let Some((low, high)) = self.detector.profile().range else { return 0.0 };
+        let distance = (low - value).max(value - high).max(0.0);
+        1.0 - 0.5 / (1.0 + distance / (high - low).abs().max(f64::MIN_POSITIVE))
+    }
+
+    fn judge_trust(&mut self, since: Timestamp, correlation: Option<CorrelationId>) {
+        let active = self.detector.active();
+        let (trust, reason) = if self.standing_of(AnomalyRule::Missing).is_some() {
+            (Trust::Silent, Some("no reading for longer than its interval allows"))
+        } else if active.contains(Rule::Flatline) {
+            (Trust::Stuck, Some("repeats one value longer than it can"))
+        } else if active.contains(Rule::UnitJump) {
+            (Trust::Suspect, Some("jumped by the factor between two units"))
+        } else if active.contains(Rule::OutOfOrder) {
+            (Trust::Suspect, Some("many readings arrive out of order"))
+        } else {
+            (Trust::Trusted, None)
+        };
+        if trust == self.trust {
+            return;
+        }
+        let chain = self
+            .standing
+            .iter()
+            .find(|s| matches!(s.anomaly.rule, AnomalyRule::Missing | AnomalyRule::Flatline))
+            .map(|s| s.correlation);
+        let key = &self.subject.key;
+        self.said.push(Effect::Trust {
+            sensor: key.clone(),
+            trust,
+            previous: self.trust,
+            reason: reason.map(str::to_owned),
+            since,
+            correlation: chain.or(correlation).unwrap_or_else(|| {
+                CorrelationId(name_uuid(since, &[key.as_str(), "trust", trust.name()]))
+            }),
+        });
+        self.trust = trust;
+    }
+}
+
+fn anomaly_rule(rule: Rule) -> Option<AnomalyRule> {
+    match rule {
+        Rule::Score => Some(AnomalyRule::Score),
+        Rule::Range => Some(AnomalyRule::Range),
+        Rule::Rate => Some(AnomalyRule::Rate),
+        Rule::Flatline => Some(AnomalyRule::Flatline),
+        Rule::Missing => Some(AnomalyRule::Missing),
+        // They tell about the source, not about the process: trust only.
+        Rule::OutOfOrder | Rule::UnitJump => None,
+    }
+}
+
+/// A one-sided range has no other end to show.
+fn finite_band((low, high): (f64, f64)) -> Option<Band> {
+    (low.abs() < f64::MAX / 8.0 && high.abs() < f64::MAX / 8.0).then_some(Band { low, high })
+}
+
+/// The same anomaly gets the same id whenever the log is replayed.
+fn identity(sensor: &SensorKey, rule: AnomalyRule, started_at: Timestamp) -> Uuid {
+    name_uuid(started_at, &[sensor.as_str(), rule.name()])
+}
+
+/// A version 7 UUID whose random part is a hash (FNV-1a) of what it names.
+fn name_uuid(at: Timestamp, names: &[&str]) -> Uuid {
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    let time = at.as_micros().to_be_bytes();
+    let parts = names.iter().flat_map(|name| name.bytes().chain([0]));
+    for byte in parts.chain(time) {
+        hash = (hash ^ u128::from(byte)).wrapping_mul(PRIME);
+    }
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash.to_be_bytes()[6..]);
+    let millis = u64::try_from(at.as_micros() / 1_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}

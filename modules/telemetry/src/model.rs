@@ -1,0 +1,213 @@
+//! What telemetry means by a sensor, its trust, and an anomaly.
+
+use kernel::{CorrelationId, SensorKey, SensorKind, Timestamp};
+use sense::Origin;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What happens to a reading of a sensor nobody registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownSensors {
+    /// Registered and taken.
+    #[default]
+    Auto,
+    /// Registered and stored as uncertain, but not judged until an engineer confirms the sensor.
+    Quarantine,
+    /// Refused.
+    Reject,
+}
+
+/// How far a sensor as such can be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    #[default]
+    Trusted,
+    Stuck,
+    Silent,
+    Suspect,
+}
+
+impl Trust {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Stuck => "stuck",
+            Self::Silent => "silent",
+            Self::Suspect => "suspect",
+        }
+    }
+}
+
+/// Everything that is registered about one sensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sensor {
+    pub key: SensorKey,
+    pub kind: SensorKind,
+    /// Symbol of the unit its values are kept in.
+    pub unit: Option<String>,
+    pub profile: Profile,
+    pub trust: TrustState,
+    pub origin: Origin,
+    /// Registered by the quarantine policy and not yet confirmed.
+    pub quarantined: bool,
+    pub metadata: Value,
+    /// Grows with each change; the entity tag.
+    pub version: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What an engineer knows about a sensor's values, in the sensor's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Profile {
+    pub expected_low: Option<f64>,
+    pub expected_high: Option<f64>,
+    pub rate_max_per_s: Option<f64>,
+    pub interval_s: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrustState {
+    pub trust: Trust,
+    pub reason: Option<String>,
+    pub since: Option<Timestamp>,
+}
+
+/// Which rule found an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyRule {
+    Score,
+    Range,
+    Rate,
+    Flatline,
+    Missing,
+}
+
+impl AnomalyRule {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Range => "range",
+            Self::Rate => "rate",
+            Self::Flatline => "flatline",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    /// From a detector's 0-to-1 measure.
+    #[must_use]
+    pub fn from_measure(measure: f64) -> Self {
+        if measure >= 0.85 {
+            Self::Critical
+        } else if measure >= 0.6 {
+            Self::High
+        } else if measure >= 0.3 {
+            Self::Medium
+        } else {
+            Self::Low
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyState {
+    Active,
+    Cleared,
+}
+
+impl AnomalyState {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Cleared => "cleared",
+        }
+    }
+}
+
+/// Lowest and highest value that would have been in order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Band {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// The readings and the baseline that an anomaly rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Readings the baseline was learned from.
+    pub samples: u64,
+    pub baseline_mean: f64,
+    pub baseline_spread: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DetectorName {
+    pub name: String,
+    pub version: String,
+}
+
+/// Something unusual about one sensor, from its onset to its end. Identity: one per sensor, rule
+/// and start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Anomaly {
+    #[schema(value_type = String, format = "uuid")]
+    pub anomaly_id: Uuid,
+    pub sensor: SensorKey,
+    pub asset: String,
+    pub site: String,
+    pub kind: SensorKind,
+    pub unit: Option<String>,
+    pub rule: AnomalyRule,
+    pub state: AnomalyState,
+    pub severity: Severity,
+    pub score: f64,
+    pub value: f64,
+    pub expected: Option<Band>,
+    pub started_at: Timestamp,
+    pub detected_at: Timestamp,
+    pub cleared_at: Option<Timestamp>,
+    pub evidence: Evidence,
+    pub detector: DetectorName,
+    #[schema(value_type = String)]
+    pub origin: Origin,
+}
+
+/// An anomaly with the chain it belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChainedAnomaly {
+    #[serde(flatten)]
+    pub anomaly: Anomaly,
+    pub correlation_id: CorrelationId,
+}

@@ -1,0 +1,73 @@
+//! Telemetry's tables: sensors, anomalies, and what the detectors wrote down.
+
+mod anomalies;
+mod detectors;
+mod sensors;
+
+use sea_orm::sea_query::ColumnDef;
+use store::records::{Change, Migration, RecordsError};
+
+pub(crate) use anomalies::{AnomalyFilter, anomalies, record_anomaly, standing};
+pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
+pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
+
+pub(crate) fn migrations() -> Vec<Migration> {
+    vec![Migration {
+        name: "telemetry_0001_first_light",
+        changes: vec![
+            sensors::table(),
+            anomalies::table(),
+            detectors::states(),
+            detectors::marks(),
+        ]
+        .into_iter()
+        .map(Change::Table)
+        .chain(anomalies::indexes().into_iter().map(Change::Index))
+        .collect(),
+    }]
+}
+
+/// Text columns are `text` on every database, numbers `bigint` or `double precision`.
+fn text(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).text().not_null().to_owned()
+}
+
+fn text_maybe(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).text().to_owned()
+}
+
+fn big(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().not_null().to_owned()
+}
+
+fn big_maybe(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().to_owned()
+}
+
+fn double_maybe(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).double().to_owned()
+}
+
+fn damaged(field: &'static str, reason: impl ToString) -> RecordsError {
+    RecordsError::Damaged { field, reason: reason.to_string() }
+}
+
+/// Writes an enum or a JSON value the way it stands in JSON.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn unword<T: serde::de::DeserializeOwned>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, RecordsError> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|error| damaged(field, error))
+}
+
+/// Rows in one statement: far below the bind limit of SQLite (32,766) at 20 columns.
+const ROWS_PER_STATEMENT: usize = 500;

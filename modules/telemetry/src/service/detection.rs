@@ -1,0 +1,338 @@
+//! The agent that follows the series log with the detectors.
+//!
+//! How an anomaly is said exactly once: the transaction that writes a state of an anomaly and
+//! publishes it also writes the detector state of that sensor and the batch it has reached.
+//! After a crash every sensor goes on from its own written state; batches it has applied already
+//! are passed over, the others are judged again with the same result. Ids are derived from
+//! sensor, rule and start, so even a lost state repeats no anomaly: the row is there already.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{TaskContext, TaskError};
+use kernel::{EventDraft, SensorKey, Timestamp};
+use store::series::{Batch, Offset, SeriesError, SeriesId};
+
+use super::Telemetry;
+use super::counters::add;
+use super::registry::Brief;
+use crate::detect::{Effect, Outcome, Said, Saved, Shard, Standing, Subject, Watch};
+use crate::error::TelemetryError;
+use crate::events::{ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TrustChanged};
+use crate::model::TrustState;
+use crate::records::{self, SavedState};
+
+pub(crate) const READER: &str = "anomaly-detection";
+const BATCHES_PER_PASS: usize = 64;
+const TAIL_WAIT: Duration = Duration::from_millis(250);
+/// How often silence is judged and states are written down.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Each changed state is written within about this many rounds of housekeeping.
+const SAVE_ROUNDS: usize = 30;
+/// Fewest states written in a round.
+const SAVES_MIN: usize = 1;
+/// After a start nobody is called silent: sources need time to come back.
+const SILENCE_GRACE: Duration = Duration::from_secs(60);
+const SHARDS_MAX: usize = 64;
+
+/// The detectors of all sensors, and how far they have come.
+struct Engine {
+    shards: Vec<Shard>,
+    reached: Offset,
+    generation: u64,
+    /// The checkpoint as it is written down.
+    written: Offset,
+    started: Duration,
+    housekept: Duration,
+}
+
+impl Engine {
+    fn watch(&mut self, id: SeriesId) -> Option<&mut Watch> {
+        self.shards.iter_mut().find(|shard| shard.owns(id))?.watch(id)
+    }
+}
+
+impl Telemetry {
+    /// Runs until it is stopped. An error loses nothing: the next run goes on from what is
+    /// written down.
+    pub(crate) async fn detect(self, context: TaskContext) -> Result<(), TaskError> {
+        self.ensure_loaded().await?;
+        let mut engine = self.restore().await?;
+        loop {
+            let tail = self.series.tail(engine.reached, BATCHES_PER_PASS, TAIL_WAIT);
+            let batches = tokio::select! {
+                () = context.stop.cancelled() => break,
+                batches = tail => batches,
+            };
+            let batches = match batches {
+                Ok(batches) => batches,
+                Err(error @ SeriesError::Truncated { oldest, .. }) => {
+                    context.handle.trouble(&error);
+                    engine.reached = Offset(oldest.0.saturating_sub(1).max(engine.reached.0));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let passed = batches.len() as u64;
+            engine = self.pass(engine, batches).await?;
+            let now = self.clock.monotonic();
+            if now.saturating_sub(engine.housekept) >= HOUSEKEEPING {
+                engine.housekept = now;
+                self.keep_house(&mut engine).await?;
+            }
+            let lag = self.lag(&engine, passed).await?;
+            context.handle.progress(passed, lag);
+        }
+        self.write_down(&mut engine, usize::MAX).await?;
+        Ok(())
+    }
+
+    async fn lag(&self, engine: &Engine, passed: u64) -> Result<u64, TelemetryError> {
+        // A short pass has emptied the log; asking would cost more than it tells.
+        let lag = if passed < BATCHES_PER_PASS as u64 {
+            0
+        } else {
+            self.series.status().await?.last.0.saturating_sub(engine.reached.0)
+        };
+        self.counters.detector_lag.store(lag, std::sync::atomic::Ordering::Relaxed);
+        metrics::gauge!("plainview_detector_lag_batches").set(lag as f64);
+        Ok(lag)
+    }
+
+    async fn restore(&self) -> Result<Engine, TelemetryError> {
+        let count = match self.settings.detector_shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            given => given,
+        }
+        .min(SHARDS_MAX) as u32;
+        let mut shards: Vec<Shard> = (0..count).map(|index| Shard::new(index, count)).collect();
+        let mut standing: BTreeMap<SensorKey, Vec<Standing>> = BTreeMap::new();
+        for one in records::standing(&self.records).await? {
+            standing.entry(one.anomaly.sensor.clone()).or_default().push(one);
+        }
+        let states = records::saved_states(&self.records).await?;
+        let mut states: HashMap<String, SavedState> =
+            states.into_iter().map(|state| (state.sensor.clone(), state)).collect();
+        for entry in self.registry.all() {
+            let key = &entry.sensor.key;
+            let standing = standing.remove(key).unwrap_or_default();
+            let state = states.remove(key.as_str());
+            if state.is_none() && standing.is_empty() {
+                continue;
+            }
+            let applied = Offset(state.as_ref().map_or(0, |state| state.applied));
+            let saved = state.and_then(|state| serde_json::from_str::<Saved>(&state.body).ok());
+            let trust = entry.sensor.trust.trust;
+            let subject = Arc::clone(&entry.subject);
+            let watch = Watch::restored(subject, saved, applied, standing, trust);
+            self.show(entry.id, &watch);
+            if let Some(shard) = shards.iter_mut().find(|shard| shard.owns(entry.id)) {
+                shard.put(entry.id, watch);
+            }
+        }
+        let now = self.clock.monotonic();
+        let reached = Offset(records::checkpoint(&self.records, READER).await?);
+        // From here on the log waits for the detectors, also before their first checkpoint.
+        self.series.hold(READER, reached).await?;
+        Ok(Engine {
+            shards,
+            reached,
+            written: reached,
+            generation: self.registry.generation(),
+            started: now,
+            housekept: now,
+        })
+    }
+
+    /// Judges some batches, shards beside each other, and commits what they said.
+    async fn pass(
+        &self,
+        mut engine: Engine,
+        batches: Vec<(Offset, Arc<Batch>)>,
+    ) -> Result<Engine, TelemetryError> {
+        let Some((last, _)) = batches.last() else { return Ok(engine) };
+        let last = *last;
+        let said = self.refresh(&mut engine);
+        let batches = Arc::new(batches);
+        let runs = engine.shards.drain(..).map(|mut shard| {
+            let batches = Arc::clone(&batches);
+            let telemetry = self.clone();
+            tokio::task::spawn_blocking(move || {
+                let outcome = shard.run(&batches, &|id| telemetry.subject(id));
+                (shard, outcome)
+            })
+        });
+        let mut outcome = Outcome { said, ..Outcome::default() };
+        let mut shards = Vec::new();
+        for run in futures_util::future::join_all(runs).await {
+            let (shard, one) = run.map_err(|error| TelemetryError::Shard(error.to_string()))?;
+            shards.push(shard);
+            outcome.join(one);
+        }
+        engine.shards = shards;
+        engine.reached = last;
+        add(&self.counters.judged, outcome.judged);
+        for (id, score) in &outcome.scores {
+            if let Some(entry) = self.registry.by_id(*id) {
+                entry.with_now(|now| now.score = *score);
+            }
+        }
+        self.commit(&mut engine, outcome.said).await?;
+        Ok(engine)
+    }
+
+    fn subject(&self, id: SeriesId) -> Option<Arc<Subject>> {
+        self.registry.by_id(id).map(|entry| Arc::clone(&entry.subject))
+    }
+
+    fn refresh(&self, engine: &mut Engine) -> Vec<Said> {
+        let generation = self.registry.generation();
+        if generation == engine.generation {
+            return Vec::new();
+        }
+        engine.generation = generation;
+        let now = self.clock.now();
+        let refreshed = engine.shards.iter_mut().map(|s| s.refresh(now, &|id| self.subject(id)));
+        refreshed.flatten().collect()
+    }
+
+    /// Writes effects, the states they come from, and the events, in one transaction.
+    async fn commit(&self, engine: &mut Engine, said: Vec<Said>) -> Result<(), TelemetryError> {
+        if said.is_empty() {
+            return Ok(());
+        }
+        let mut ids: Vec<SeriesId> = said.iter().map(|said| said.series).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let states = save(engine, &ids)?;
+        let mut trusts = Vec::new();
+        let tx = self.records.begin().await?;
+        for said in &said {
+            match &said.effect {
+                Effect::Anomaly { anomaly, revision, correlation } => {
+                    if records::record_anomaly(&tx, anomaly, *revision, *correlation).await? {
+                        let subject = anomaly.sensor.as_str();
+                        let draft = EventDraft::new(ANOMALY_DETECTED, subject, anomaly)
+                            .map_err(encoding("anomaly"))?
+                            .correlated(*correlation);
+                        self.bus.publish(&tx, "telemetry", draft).await?;
+                        add(&self.counters.anomalies, u64::from(*revision == 1));
+                    }
+                }
+                Effect::Trust { sensor, trust, previous, reason, since, correlation } => {
+                    let state =
+                        TrustState { trust: *trust, reason: reason.clone(), since: Some(*since) };
+                    records::set_trust(&tx, sensor, &state).await?;
+                    let payload = TrustChanged {
+                        sensor: sensor.clone(),
+                        trust: *trust,
+                        reason: reason.clone(),
+                        since: *since,
+                        previous: *previous,
+                    };
+                    let draft = EventDraft::new(SENSOR_TRUST_CHANGED, sensor.as_str(), &payload)
+                        .map_err(encoding("trust"))?
+                        .correlated(*correlation);
+                    self.bus.publish(&tx, "telemetry", draft).await?;
+                    trusts.push((sensor.clone(), state));
+                }
+            }
+        }
+        records::save_states(&tx, states).await?;
+        tx.commit().await?;
+        self.committed(engine, &ids, trusts);
+        Ok(())
+    }
+
+    fn committed(
+        &self,
+        engine: &mut Engine,
+        ids: &[SeriesId],
+        trusts: Vec<(SensorKey, TrustState)>,
+    ) {
+        for id in ids {
+            if let Some(watch) = engine.watch(*id) {
+                watch.mark_saved();
+                self.show(*id, watch);
+            }
+        }
+        for (key, trust) in trusts {
+            self.registry.change(&key, |sensor| sensor.trust = trust);
+        }
+    }
+
+    fn show(&self, id: SeriesId, watch: &Watch) {
+        let brief = watch.worst().map(|anomaly| Brief {
+            score: anomaly.score,
+            severity: anomaly.severity,
+            since: anomaly.started_at,
+            rule: anomaly.rule,
+        });
+        if let Some(entry) = self.registry.by_id(id) {
+            entry.with_now(|now| now.anomaly = brief);
+        }
+    }
+
+    async fn keep_house(&self, engine: &mut Engine) -> Result<(), TelemetryError> {
+        let said = self.refresh(engine);
+        self.commit(engine, said).await?;
+        let running = self.clock.monotonic().saturating_sub(engine.started);
+        if running >= SILENCE_GRACE {
+            let now: Timestamp = self.clock.now();
+            let said = engine.shards.iter_mut().flat_map(|shard| shard.silence(now)).collect();
+            self.commit(engine, said).await?;
+        }
+        self.write_down(engine, SAVES_MIN.max(self.registry.len() / SAVE_ROUNDS)).await
+    }
+
+    /// Writes the states that have waited longest, then the batch up to which all are complete,
+    /// and lets the log go up to there.
+    async fn write_down(&self, engine: &mut Engine, max: usize) -> Result<(), TelemetryError> {
+        let mut waiting: Vec<(Offset, SeriesId)> = engine
+            .shards
+            .iter_mut()
+            .flat_map(Shard::all)
+            .filter_map(|(id, watch)| watch.unsaved().map(|first| (first, id)))
+            .collect();
+        waiting.sort_unstable();
+        let ids: Vec<SeriesId> = waiting.iter().take(max).map(|(_, id)| *id).collect();
+        let done = match waiting.get(ids.len()) {
+            Some((first, _)) => Offset(first.0.saturating_sub(1)),
+            None => engine.reached,
+        };
+        if ids.is_empty() && done == engine.written {
+            return Ok(());
+        }
+        let states = save(engine, &ids)?;
+        let tx = self.records.begin().await?;
+        records::save_states(&tx, states).await?;
+        records::save_checkpoint(&tx, READER, done.0).await?;
+        tx.commit().await?;
+        for id in &ids {
+            if let Some(watch) = engine.watch(*id) {
+                watch.mark_saved();
+            }
+        }
+        engine.written = done;
+        Ok(self.series.hold(READER, done).await?)
+    }
+}
+
+fn save(engine: &mut Engine, ids: &[SeriesId]) -> Result<Vec<SavedState>, TelemetryError> {
+    let mut states = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(watch) = engine.watch(*id) {
+            states.push(SavedState {
+                sensor: watch.key().as_str().to_owned(),
+                applied: watch.applied().0,
+                body: serde_json::to_string(&watch.save()).map_err(encoding("detector"))?,
+            });
+        }
+    }
+    Ok(states)
+}
+
+fn encoding(what: &'static str) -> impl Fn(serde_json::Error) -> TelemetryError {
+    move |source| TelemetryError::Encoding { what, source }
+}

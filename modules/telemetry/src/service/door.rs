@@ -1,0 +1,242 @@
+//! The way in: look up, validate, make durable, answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use kernel::{Retryable, SensorKey, SensorKind, Unit};
+use sense::{Delivery, Hint, Origin, ReadingSink, Receipt, Refusal, SinkError};
+use serde_json::Value;
+use store::series::Batch;
+
+use super::Telemetry;
+use super::counters::add;
+use super::registry::{Entry, class_index};
+use crate::error::TelemetryError;
+use crate::model::{Profile, Sensor, TrustState, UnknownSensors};
+use crate::records;
+use crate::sense::{Fault, Seen, validate};
+
+/// Takes readings for the plant this process watches. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Door(pub(crate) Telemetry);
+
+impl ReadingSink for Door {
+    fn submit(&self, delivery: Delivery) -> BoxFuture<'_, Result<Receipt, SinkError>> {
+        Box::pin(async move {
+            self.0.take(delivery, &[]).await.map_err(|error| {
+                if error.is_retryable() {
+                    SinkError::Unavailable(Box::new(error))
+                } else {
+                    SinkError::Failed(Box::new(error))
+                }
+            })
+        })
+    }
+}
+
+impl Telemetry {
+    /// Stores what can be stored. What the receipt calls accepted is durable.
+    pub(crate) async fn take(
+        &self,
+        delivery: Delivery,
+        hints: &[Hint],
+    ) -> Result<Receipt, TelemetryError> {
+        self.ensure_loaded().await?;
+        let mut entries = self.registry.find(delivery.readings.iter().map(|r| &r.sensor));
+        if entries.iter().any(Option::is_none) {
+            self.admit(&delivery, hints, &mut entries).await?;
+        }
+        self.adopt_units(&delivery, &mut entries).await?;
+        let (batch, kept, refused) = self.judge(&delivery, &entries);
+        for refusal in &refused {
+            self.counters.count_fault(refusal.field);
+        }
+        if batch.is_empty() {
+            return Ok(Receipt { accepted: 0, refused, offset: None });
+        }
+        let accepted = batch.len();
+        let points: Vec<_> = kept.iter().map(|(_, point)| *point).collect();
+        let ids = batch.series.clone();
+        let received = batch.received;
+        let offset = self.series.append(batch).await?;
+        for ((index, _), point) in kept.iter().zip(&points) {
+            if let Some(entry) = &entries[*index] {
+                entry.stored(*point, received);
+            }
+            add(&self.counters.by_quality[class_index(point.quality)], 1);
+        }
+        self.registry.note_changed(ids.into_iter());
+        add(&self.counters.accepted, accepted as u64);
+        add(&self.counters.batches, 1);
+        self.counters.arrived(self.clock.now(), accepted as u64);
+        metrics::counter!("plainview_readings_accepted_total").increment(accepted as u64);
+        Ok(Receipt { accepted, refused, offset: Some(offset.0) })
+    }
+
+    fn judge(
+        &self,
+        delivery: &Delivery,
+        entries: &[Option<Arc<Entry>>],
+    ) -> (Batch, Vec<(usize, store::series::Point)>, Vec<Refusal>) {
+        let mut batch = Batch {
+            received: delivery.received,
+            correlation: delivery.correlation,
+            ..Batch::default()
+        };
+        let mut kept = Vec::with_capacity(delivery.readings.len());
+        let mut refused = Vec::new();
+        for (index, (reading, entry)) in delivery.readings.iter().zip(entries).enumerate() {
+            let verdict = match entry {
+                Some(entry) => fits_origin(&entry.sensor, delivery.origin).and_then(|()| {
+                    let seen = entry.with_now(|now| now.seen);
+                    validate(reading, &entry.known, seen, delivery.received)
+                        .map(|valid| (entry, valid))
+                }),
+                None => Err(Fault {
+                    field: "sensor",
+                    reason: format!("the sensor `{}` is not registered", reading.sensor),
+                }),
+            };
+            match verdict {
+                Ok((entry, valid)) => {
+                    let point = valid.point;
+                    if valid.duplicate {
+                        add(&self.counters.duplicates, 1);
+                    }
+                    entry.with_now(|now| {
+                        if now.seen.is_none_or(|seen| seen.at <= point.at) {
+                            now.seen = Some(Seen { at: point.at, value: point.value });
+                        }
+                    });
+                    batch.push(entry.id, point);
+                    kept.push((index, point));
+                }
+                Err(fault) => {
+                    refused.push(Refusal { index, field: fault.field, reason: fault.reason });
+                }
+            }
+        }
+        (batch, kept, refused)
+    }
+
+    /// Registers the unknown sensors of a delivery, as far as the policy and the limit allow.
+    async fn admit(
+        &self,
+        delivery: &Delivery,
+        hints: &[Hint],
+        entries: &mut [Option<Arc<Entry>>],
+    ) -> Result<(), TelemetryError> {
+        if self.settings.unknown_sensors == UnknownSensors::Reject {
+            return Ok(());
+        }
+        let registering = self.registering.lock().await;
+        let mut fresh = BTreeMap::new();
+        let room = self.settings.sensors_max.saturating_sub(self.registry.len());
+        for reading in &delivery.readings {
+            let sound = reading.unit.as_deref().is_none_or(|unit| Unit::parse(unit).is_ok());
+            let known =
+                fresh.contains_key(&reading.sensor) || self.registry.get(&reading.sensor).is_some();
+            if !known && sound && fresh.len() < room {
+                let sensor =
+                    self.describe(&reading.sensor, reading.unit.as_deref(), delivery, hints);
+                fresh.insert(reading.sensor.clone(), sensor);
+            }
+        }
+        self.register(fresh.into_values().collect()).await?;
+        drop(registering);
+        let found = self.registry.find(delivery.readings.iter().map(|r| &r.sensor));
+        entries.clone_from_slice(&found);
+        Ok(())
+    }
+
+    fn describe(
+        &self,
+        key: &SensorKey,
+        unit: Option<&str>,
+        delivery: &Delivery,
+        hints: &[Hint],
+    ) -> Sensor {
+        let hint = hints.iter().find(|hint| hint.sensor == *key);
+        let kind = hint
+            .and_then(|hint| hint.kind)
+            .unwrap_or_else(|| SensorKind::from_measure(key.measure()));
+        let metadata = hint.and_then(|hint| hint.metadata.clone());
+        Sensor {
+            key: key.clone(),
+            kind,
+            unit: unit.and_then(|unit| Unit::parse(unit).ok()).map(|unit| unit.symbol.to_owned()),
+            profile: Profile::default(),
+            trust: TrustState::default(),
+            origin: delivery.origin,
+            quarantined: self.settings.unknown_sensors == UnknownSensors::Quarantine,
+            metadata: metadata.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            version: 1,
+            created_at: delivery.received,
+            updated_at: delivery.received,
+        }
+    }
+
+    /// Adds sensors to the series store, the records and the memory, in this order: a crash in
+    /// between leaves nothing that the next reading does not complete.
+    pub(super) async fn register(&self, sensors: Vec<Sensor>) -> Result<(), TelemetryError> {
+        if sensors.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<SensorKey> = sensors.iter().map(|sensor| sensor.key.clone()).collect();
+        let ids = self.series.register(&keys).await?;
+        let tx = self.records.begin().await?;
+        records::insert_sensors(&tx, &sensors).await?;
+        tx.commit().await?;
+        for (id, sensor) in ids.into_iter().zip(sensors) {
+            self.registry.put(id, sensor);
+        }
+        Ok(())
+    }
+
+    /// A sensor without a unit takes the first one its sender names.
+    async fn adopt_units(
+        &self,
+        delivery: &Delivery,
+        entries: &mut [Option<Arc<Entry>>],
+    ) -> Result<(), TelemetryError> {
+        let mut adopted: BTreeMap<SensorKey, &'static str> = BTreeMap::new();
+        for (reading, entry) in delivery.readings.iter().zip(entries.iter()) {
+            let (Some(written), Some(entry)) = (&reading.unit, entry) else { continue };
+            if entry.sensor.unit.is_none()
+                && let Ok(unit) = Unit::parse(written)
+            {
+                adopted.entry(reading.sensor.clone()).or_insert(unit.symbol);
+            }
+        }
+        if adopted.is_empty() {
+            return Ok(());
+        }
+        let registering = self.registering.lock().await;
+        let tx = self.records.begin().await?;
+        for (key, unit) in &adopted {
+            records::set_unit(&tx, key, unit).await?;
+        }
+        tx.commit().await?;
+        for (key, unit) in adopted {
+            self.registry.change(&key, |sensor| {
+                sensor.unit.get_or_insert_with(|| unit.to_owned());
+            });
+        }
+        drop(registering);
+        let found = self.registry.find(delivery.readings.iter().map(|r| &r.sensor));
+        entries.clone_from_slice(&found);
+        Ok(())
+    }
+}
+
+/// What a simulation says must not be mixed into what a plant says.
+fn fits_origin(sensor: &Sensor, origin: Origin) -> Result<(), Fault> {
+    if sensor.origin == Origin::Real && origin == Origin::Simulated {
+        return Err(Fault {
+            field: "sensor",
+            reason: format!("`{}` is a real sensor; simulated readings are not taken", sensor.key),
+        });
+    }
+    Ok(())
+}

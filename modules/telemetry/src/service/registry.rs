@@ -1,0 +1,188 @@
+//! The sensors in memory: what every reading needs, without asking a database.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use kernel::{Quality, Reason, SensorKey, Timestamp, Unit};
+use store::series::{Point, SeriesId};
+
+use crate::detect::Subject;
+use crate::model::{AnomalyRule, Sensor, Severity};
+use crate::sense::{Known, Seen};
+
+/// What is known of a sensor's present.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Now {
+    /// The reading that arrived last, stored or about to be.
+    pub seen: Option<Seen>,
+    /// The stored reading with the greatest event time.
+    pub latest: Option<Point>,
+    pub received_at: Option<Timestamp>,
+    pub score: f64,
+    pub anomaly: Option<Brief>,
+}
+
+/// The worst anomaly that stands, for lists.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Brief {
+    pub score: f64,
+    pub severity: Severity,
+    pub since: Timestamp,
+    pub rule: AnomalyRule,
+}
+
+/// One registered sensor.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub id: SeriesId,
+    pub sensor: Sensor,
+    pub known: Known,
+    pub subject: Arc<Subject>,
+    pub now: Arc<Mutex<Now>>,
+}
+
+impl Entry {
+    fn new(id: SeriesId, sensor: Sensor, now: Arc<Mutex<Now>>) -> Self {
+        let known = Known {
+            profile: sensor.profile,
+            unit: sensor.unit.as_deref().and_then(|unit| Unit::parse(unit).ok()),
+            quarantined: sensor.quarantined,
+        };
+        let subject = Arc::new(Subject {
+            key: sensor.key.clone(),
+            kind: sensor.kind,
+            unit: sensor.unit.clone(),
+            origin: sensor.origin,
+            judged: !sensor.quarantined,
+            profile: sensor.profile,
+        });
+        Self { id, sensor, known, subject, now }
+    }
+
+    pub(crate) fn read_now(&self) -> Now {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn with_now<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a stored reading over, unless a later one is known. A time from the future is no
+    /// present.
+    pub(crate) fn stored(&self, point: Point, received: Timestamp) {
+        if point.quality.reason() == Some(Reason::FutureTime) {
+            return;
+        }
+        self.with_now(|now| {
+            if now.latest.is_none_or(|latest| latest.at <= point.at) {
+                now.latest = Some(point);
+                now.received_at = Some(received);
+            }
+        });
+    }
+}
+
+#[derive(Debug, Default)]
+struct Maps {
+    by_key: HashMap<SensorKey, Arc<Entry>>,
+    by_id: Vec<Option<Arc<Entry>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    maps: RwLock<Maps>,
+    /// Grows with every change to a registered sensor.
+    generation: AtomicU64,
+    /// Sensors that spoke since the last tick.
+    changed: Mutex<HashSet<SeriesId>>,
+}
+
+impl Registry {
+    pub(crate) fn put(&self, id: SeriesId, sensor: Sensor) {
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        let now = maps.by_key.get(&sensor.key).map(|entry| Arc::clone(&entry.now));
+        let entry = Arc::new(Entry::new(id, sensor, now.unwrap_or_default()));
+        let slot = id.0 as usize;
+        if slot >= maps.by_id.len() {
+            maps.by_id.resize(slot + 1, None);
+        }
+        maps.by_id[slot] = Some(Arc::clone(&entry));
+        maps.by_key.insert(entry.sensor.key.clone(), entry);
+        drop(maps);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes a registered sensor under the lock, so that no other change is lost.
+    pub(crate) fn change(&self, key: &SensorKey, change: impl FnOnce(&mut Sensor)) {
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(old) = maps.by_key.get(key).cloned() else { return };
+        let mut sensor = old.sensor.clone();
+        change(&mut sensor);
+        let entry = Arc::new(Entry::new(old.id, sensor, Arc::clone(&old.now)));
+        maps.by_id[old.id.0 as usize] = Some(Arc::clone(&entry));
+        maps.by_key.insert(key.clone(), entry);
+        drop(maps);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn get(&self, key: &SensorKey) -> Option<Arc<Entry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        maps.by_key.get(key).cloned()
+    }
+
+    pub(crate) fn by_id(&self, id: SeriesId) -> Option<Arc<Entry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        maps.by_id.get(id.0 as usize).cloned().flatten()
+    }
+
+    /// Looks many up under one lock.
+    pub(crate) fn find<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a SensorKey>,
+    ) -> Vec<Option<Arc<Entry>>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        keys.map(|key| maps.by_key.get(key).cloned()).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.maps.read().unwrap_or_else(PoisonError::into_inner).by_key.len()
+    }
+
+    /// Every sensor, in order of key.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let mut entries: Vec<_> = maps.by_key.values().cloned().collect();
+        drop(maps);
+        entries.sort_by(|a, b| a.sensor.key.cmp(&b.sensor.key));
+        entries
+    }
+
+    pub(crate) fn note_changed(&self, ids: impl Iterator<Item = SeriesId>) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    /// Up to `max` of the sensors that spoke; the others wait for the next tick.
+    pub(crate) fn take_changed(&self, max: usize) -> Vec<Arc<Entry>> {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let some: Vec<SeriesId> = changed.iter().copied().take(max).collect();
+        for id in &some {
+            changed.remove(id);
+        }
+        drop(changed);
+        some.into_iter().filter_map(|id| self.by_id(id)).collect()
+    }
+}
+
+/// The class of a quality as an index into counters.
+pub(crate) fn class_index(quality: Quality) -> usize {
+    match quality {
+        Quality::Good => 0,
+        Quality::Uncertain(_) => 1,
+        Quality::Bad(_) => 2,
+    }
+}
