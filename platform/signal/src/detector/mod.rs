@@ -12,7 +12,7 @@ mod verdict;
 
 pub use profile::{Flatline, SensorProfile};
 pub use sensor::SensorDetector;
-pub use verdict::{Disposition, Evidence, Finding, Phase, Rule, Rules, Verdict};
+pub use verdict::{Aspect, Disposition, Evidence, Finding, Phase, Rule, Rules, Verdict};
 
 /// Name and version of the method. Kept with every anomaly, and raised whenever the same readings
 /// could give another verdict.

@@ -2,7 +2,7 @@ use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::profile::{Flatline, SensorProfile};
-use super::verdict::{Evidence, Finding, Phase, Rule, Rules};
+use super::verdict::{Aspect, Evidence, Finding, Phase, Rule, Rules};
 use crate::score::{Surprise, TypicalInterval};
 
 /// Readings in a row below the clearing score before an anomaly ends.
@@ -81,6 +81,8 @@ pub(super) struct RuleBook {
     #[serde(with = "crate::exact::one")]
     late_share: f64,
     score_calm: u32,
+    /// Since when the score has been above the clearing level, µs.
+    score_rose_at: i64,
     rate_calm: u32,
     #[serde(with = "crate::exact::one")]
     last_value: f64,
@@ -116,6 +118,7 @@ struct UnitWatch {
 /// What a rule asks to be said, before the evidence is put to it.
 struct Claim {
     rule: Rule,
+    aspect: Option<Aspect>,
     severity: f64,
     observed: f64,
     expected: Option<(f64, f64)>,
@@ -149,6 +152,11 @@ impl RuleBook {
         }
     }
 
+    /// Seconds between readings as learned so far.
+    pub(super) fn interval_s(&self) -> Option<f64> {
+        self.interval.seconds()
+    }
+
     pub(super) fn overdue(
         &self,
         now: i64,
@@ -164,6 +172,7 @@ impl RuleBook {
         (silent_s > allowed_s).then(|| Finding {
             rule: Rule::Missing,
             phase: Phase::Onset,
+            aspect: None,
             severity: growing(silent_s / allowed_s),
             observed: silent_s,
             expected: Some((0.0, allowed_s)),
@@ -188,6 +197,7 @@ impl RuleBook {
         };
         let claim = Claim {
             rule: Rule::OutOfOrder,
+            aspect: None,
             severity: self.late_share,
             observed: self.late_share,
             expected: Some((0.0, LATE_ONSET)),
@@ -217,6 +227,9 @@ impl RuleBook {
 
     fn judge_score(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) {
         let score = sight.surprise.score;
+        if score < super::CLEAR_THRESHOLD || self.score_rose_at == 0 {
+            self.score_rose_at = sight.at;
+        }
         let on = if self.active.contains(Rule::Score) {
             self.score_calm = if score < super::CLEAR_THRESHOLD { self.score_calm + 1 } else { 0 };
             self.score_calm < SCORE_CALM
@@ -226,12 +239,14 @@ impl RuleBook {
         };
         let claim = Claim {
             rule: Rule::Score,
+            aspect: Some(sight.surprise.aspect),
             severity: score,
-            observed: sight.value,
-            expected: sight.surprise.expected,
+            observed: sight.surprise.aspect_observed,
+            expected: Some(sight.surprise.aspect_expected),
             limit: None,
         };
-        self.turn(on, claim, sight.at, sight.at, sight.before, findings);
+        let since = self.score_rose_at;
+        self.turn(on, claim, since, sight.at, sight.before, findings);
     }
 
     fn judge_range(
@@ -246,6 +261,7 @@ impl RuleBook {
         let beyond = (low - sight.value).max(sight.value - high).max(0.0);
         let claim = Claim {
             rule: Rule::Range,
+            aspect: None,
             severity: growing(1.0 + if span > 0.0 { beyond / span } else { 1.0 }),
             observed: sight.value,
             expected: Some((low, high)),
@@ -273,6 +289,7 @@ impl RuleBook {
         let reach = limit * elapsed_s;
         let claim = Claim {
             rule: Rule::Rate,
+            aspect: None,
             severity: growing(rate.abs() / limit),
             observed: sight.value,
             expected: Some((self.last_value - reach, self.last_value + reach)),
@@ -302,6 +319,7 @@ impl RuleBook {
         };
         let claim = Claim {
             rule: Rule::Flatline,
+            aspect: None,
             severity: 0.5,
             observed: sight.value,
             expected: None,
@@ -315,6 +333,7 @@ impl RuleBook {
         let reach = UNIT_SPREADS * self.unit.spread;
         let claim = Claim {
             rule: Rule::UnitJump,
+            aspect: None,
             severity: 0.9,
             observed: sight.value,
             expected: Some((self.unit.mean - reach, self.unit.mean + reach)),
@@ -343,6 +362,7 @@ impl RuleBook {
         findings.push(Finding {
             rule: claim.rule,
             phase: if on { Phase::Onset } else { Phase::Cleared },
+            aspect: claim.aspect,
             severity: claim.severity.clamp(0.0, 1.0),
             observed: claim.observed,
             expected: claim.expected,

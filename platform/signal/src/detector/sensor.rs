@@ -83,7 +83,7 @@ impl SensorDetector {
         }
         let before = self.baseline();
         let elapsed_s = self.last_at.map(|last| at.saturating_sub(last) as f64 / 1e6);
-        let surprise = self.scorer.observe(at, value);
+        let surprise = self.scorer.observe(at, value, elapsed_s, self.rules.interval_s());
         let sight = Sight { at, value, elapsed_s, surprise: &surprise, before };
         self.rules.heard(at, &self.profile, before, &mut findings);
         self.rules.judge(&sight, &self.profile, &mut findings);

@@ -1,6 +1,8 @@
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::score::Aspect;
+
 /// What the detector says about one reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -128,10 +130,12 @@ pub enum Phase {
 pub struct Finding {
     pub rule: Rule,
     pub phase: Phase,
+    /// For `score`: what about the reading is unusual.
+    pub aspect: Option<Aspect>,
     /// 0 (worth a note) to 1 (as bad as this rule gets).
     pub severity: f64,
-    /// The measured value; for `missing` the silence in seconds, for `out_of_order` the share of
-    /// late readings.
+    /// The measured value; for a shifted level that level, for `missing` the silence in seconds, for
+    /// `out_of_order` the share of late readings.
     pub observed: f64,
     /// Lowest and highest value that would have been in order, in the terms of `observed`.
     pub expected: Option<(f64, f64)>,

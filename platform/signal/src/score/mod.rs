@@ -1,16 +1,24 @@
 //! How unlikely a reading is after its sensor's own recent past.
 //!
-//! Several cheap statistics look at each reading on several time scales. Each is compared with its
-//! own recent distribution ([`Tail`]), which turns it into a tail probability: that is what makes
-//! one threshold serve every sensor. The score is the probability on a logarithmic scale: 0.5
-//! stands for one reading in 10⁵, 1.0 for one in 10¹⁰ or less.
+//! Four cheap statistics look at each reading: how far it lies from the last few, how far the short
+//! and the middle level have left the long one, and how unusual the last readings were for their
+//! time of day. Each is compared with its own recent distribution ([`Tail`]), which turns it into a
+//! surprise, −ln of a tail probability: that is what makes one threshold serve every sensor. The
+//! surprises are joined as a Euclidean norm, so that weak signs on several time scales add up.
+//!
+//! The score is the joint surprise on a scale from 0 to 1 on which [`THRESHOLD`] stands for what
+//! chance alone brings about once a week on one sensor, whatever its sampling interval (on
+//! independent noise; less often on the sluggish noise of real processes). Sensors slower than one
+//! reading in five minutes are treated like those, once in about 2,000 readings.
 
 mod interval;
 mod scorer;
+mod season;
 mod tail;
 
 pub use interval::TypicalInterval;
-pub use scorer::{Baseline, Scorer, Surprise};
+pub use scorer::{Aspect, Baseline, Scorer, Surprise};
+pub use season::Season;
 pub use tail::Tail;
 
 /// The score at which an anomaly starts.

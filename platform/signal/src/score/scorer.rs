@@ -1,12 +1,57 @@
 use serde::{Deserialize, Serialize};
 
+use super::season::Season;
 use super::tail::Tail;
 
 /// Readings before the score counts.
 const WARM_UP: u64 = 150;
+/// Readings until levels and spreads are trusted enough to limit what one reading does to them.
+const SETTLED: u64 = 100;
 /// Readings that the distributions remember.
-const MEMORY: f64 = 2_000.0;
-const SURPRISE_FULL: f64 = 23.025_850_929_940_457;
+const MEMORY: f64 = 5_000.0;
+/// Weight of one reading in the levels, fastest first, and in the baseline.
+const LAST_FEW: f64 = 0.3;
+const SHORT: f64 = 0.08;
+const MIDDLE: f64 = 0.025;
+const LONG: f64 = 0.001;
+/// Weight of one reading in the average of seasonal surprises, and the most one can bring.
+const SEASON_WEIGHT: f64 = 0.08;
+const SEASON_SURPRISE_MAX: f64 = 20.0;
+/// A single jump is the most common kind of noise and counts half.
+const JUMP_SHARE: f64 = 0.5;
+/// One reading moves a level by no more than this many spreads, the baseline by a fifth of it.
+const PULL_MAX: f64 = 100.0;
+const PULL_SHARE_LONG: f64 = 0.2;
+/// Spreads are taken to be at least this share of the level.
+const SPREAD_MIN: f64 = 1e-6;
+/// A silence of this many intervals makes the last few readings say nothing about the next.
+const GAP_INTERVALS: f64 = 20.0;
+/// Joint surprise that chance reaches once a week at one reading in five minutes, and how much more
+/// is needed per e-fold of faster readings. Both are measured on independent noise.
+const SURPRISE_WEEKLY: f64 = 9.0;
+const SURPRISE_PER_E_FOLD: f64 = 1.5;
+const SLOW_INTERVAL_S: f64 = 300.0;
+const FAST_INTERVAL_S: f64 = 1e-3;
+/// Values are limited to this, far from where sums overflow.
+const VALUE_MAX: f64 = 1e100;
+/// Largest logarithm of a relative jump.
+const LOG_MAX: f64 = 60.0;
+/// Mean absolute deviation to standard deviation, for normal noise: √(π/2).
+const SIGMA_PER_MAD: f64 = 1.253_314_137_315_5;
+/// Half width of the expected band in standard deviations.
+const BAND_SIGMAS: f64 = 4.0;
+
+/// What about a reading is unusual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// Far from the last few readings.
+    Jump,
+    /// The level has left the long-term level.
+    Shift,
+    /// Unlike other days at this time.
+    Season,
+}
 
 /// What the scorer says about one reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,28 +61,55 @@ pub struct Surprise {
     pub ready: bool,
     /// Where the reading was expected.
     pub expected: Option<(f64, f64)>,
+    /// The aspect that weighs most, what it looked at and where that usually lies.
+    pub aspect: Aspect,
+    pub aspect_observed: f64,
+    pub aspect_expected: (f64, f64),
 }
 
 /// Level and spread of the sensor, and how many readings they rest on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Baseline {
     pub mean: f64,
+    /// Standard deviation, from the mean absolute deviation.
     pub spread: f64,
     pub samples: u64,
 }
 
 /// The ensemble that scores the readings of one sensor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scorer {
     samples: u64,
     #[serde(with = "crate::exact::one")]
-    fast: f64,
+    last_few: f64,
     #[serde(with = "crate::exact::one")]
-    slow: f64,
+    short: f64,
+    #[serde(with = "crate::exact::one")]
+    middle: f64,
+    #[serde(with = "crate::exact::one")]
+    long: f64,
+    /// Mean absolute deviation from the long level, and of a reading from the last few.
     #[serde(with = "crate::exact::one")]
     spread: f64,
-    jump: Tail,
-    shift: Tail,
+    #[serde(with = "crate::exact::one")]
+    jitter: f64,
+    #[serde(with = "crate::exact::one")]
+    season_average: f64,
+    season: Season,
+    jump_tail: Tail,
+    short_tail: Tail,
+    middle_tail: Tail,
+    season_tail: Tail,
+    season_average_tail: Tail,
+}
+
+/// One look at the statistics: surprise, value looked at, its centre and its usual reach.
+#[derive(Clone, Copy)]
+struct Look {
+    surprise: f64,
+    observed: f64,
+    centre: f64,
+    usual: f64,
 }
 
 impl Scorer {
@@ -46,38 +118,160 @@ impl Scorer {
         Self::default()
     }
 
-    /// Scores the reading and learns from it. `at` in µs, later than the reading before.
-    pub fn observe(&mut self, _at: i64, value: f64) -> Surprise {
+    /// Scores the reading and learns from it. `at` in µs, later than the reading before;
+    /// `elapsed_s` since then; `interval_s` between readings as learned so far.
+    pub fn observe(
+        &mut self,
+        at: i64,
+        value: f64,
+        elapsed_s: Option<f64>,
+        interval_s: Option<f64>,
+    ) -> Surprise {
+        let value = value.clamp(-VALUE_MAX, VALUE_MAX);
         let expected = self.expected();
         self.samples += 1;
-        let seen = self.samples as f64;
         if self.samples == 1 {
-            self.fast = value;
-            self.slow = value;
+            (self.last_few, self.short, self.middle, self.long) = (value, value, value, value);
         }
-        let jump = (value - self.fast).abs();
-        self.fast += (1.0 / seen).max(0.2) * (value - self.fast);
-        let shift = (self.fast - self.slow).abs();
-        let surprise = self.jump.surprise(jump).max(self.shift.surprise(shift));
-        self.jump.learn(jump, MEMORY);
-        self.shift.learn(shift, MEMORY);
-        let weight = (1.0 / seen).max(1.0 / 500.0);
-        self.slow += weight * (value - self.slow);
-        self.spread += weight * ((value - self.slow).abs() * 1.2533 - self.spread);
+        if let (Some(elapsed_s), Some(interval_s)) = (elapsed_s, interval_s)
+            && elapsed_s > GAP_INTERVALS * interval_s
+        {
+            self.last_few = value;
+        }
+        let jump = self.look_at_jump(value);
+        self.follow(value);
+        let short = shift(&mut self.short_tail, self.short, self.long);
+        let middle = shift(&mut self.middle_tail, self.middle, self.long);
+        let season = self.look_at_season(at, value);
+        self.settle(value);
         let ready = self.samples > WARM_UP;
-        let score = if ready { (surprise / SURPRISE_FULL).clamp(0.0, 1.0) } else { 0.0 };
-        Surprise { score, ready, expected }
+        let looks = [
+            (Aspect::Jump, jump),
+            (Aspect::Shift, short),
+            (Aspect::Shift, middle),
+            (Aspect::Season, season),
+        ];
+        let joint = looks.iter().map(|(_, look)| look.surprise * look.surprise).sum::<f64>().sqrt();
+        let score = if ready { (0.5 * joint / weekly(interval_s)).min(1.0) } else { 0.0 };
+        let (aspect, look) = heaviest(&looks);
+        Surprise {
+            score,
+            ready,
+            expected,
+            aspect,
+            aspect_observed: look.observed,
+            aspect_expected: (look.centre - look.usual, look.centre + look.usual),
+        }
     }
 
     /// Where the next reading is expected; `None` while warming up.
     #[must_use]
     pub fn expected(&self) -> Option<(f64, f64)> {
-        let reach = 4.0 * self.spread;
-        (self.samples > WARM_UP).then_some((self.fast - reach, self.fast + reach))
+        let reach = BAND_SIGMAS * SIGMA_PER_MAD * self.jitter;
+        (self.samples > WARM_UP).then_some((self.last_few - reach, self.last_few + reach))
     }
 
     #[must_use]
     pub fn baseline(&self) -> Baseline {
-        Baseline { mean: self.slow, spread: self.spread, samples: self.samples }
+        let spread = SIGMA_PER_MAD * self.spread;
+        Baseline { mean: self.long, spread, samples: self.samples }
     }
+
+    /// Weight of this reading in an average that ends at `weight`.
+    fn weight(&self, weight: f64) -> f64 {
+        weight.max(1.0 / self.samples as f64)
+    }
+
+    /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed.
+    fn look_at_jump(&mut self, value: f64) -> Look {
+        let distance = (value - self.last_few).abs();
+        let centre = self.last_few;
+        self.jitter += self.weight(2.0 * LONG) * (self.pulled(distance) - self.jitter);
+        let relative = (distance / (self.jitter + f64::MIN_POSITIVE)).ln_1p().min(LOG_MAX);
+        let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
+        let usual = self.jump_tail.usual_max().exp_m1() * self.jitter;
+        self.jump_tail.learn(relative, MEMORY);
+        Look { surprise, observed: value, centre, usual }
+    }
+
+    fn look_at_season(&mut self, at: i64, value: f64) -> Look {
+        let mut look = Look { surprise: 0.0, observed: value, centre: value, usual: 0.0 };
+        if let Some(expected) = self.season.expected(at) {
+            let distance = (value - expected).abs();
+            look.centre = expected;
+            look.usual = self.season_tail.usual_max();
+            if self.season_tail.is_ready() {
+                let surprise = self.season_tail.surprise(distance).min(SEASON_SURPRISE_MAX);
+                self.season_average += SEASON_WEIGHT * (surprise - self.season_average);
+                if self.season_average_tail.is_ready() {
+                    look.surprise = self.season_average_tail.surprise(self.season_average);
+                }
+                self.season_average_tail.learn(self.season_average, MEMORY);
+            }
+            self.season_tail.learn(distance, MEMORY);
+        }
+        self.season.learn(at, value);
+        look
+    }
+
+    /// Moves the short levels towards the reading.
+    fn follow(&mut self, value: f64) {
+        self.last_few += self.weight(LAST_FEW) * (value - self.last_few);
+        self.short += self.weight(SHORT) * self.pulled(value - self.short);
+        self.middle += self.weight(MIDDLE) * self.pulled(value - self.middle);
+    }
+
+    /// Moves the baseline towards the reading.
+    fn settle(&mut self, value: f64) {
+        let limit = PULL_SHARE_LONG * self.pull_max();
+        let distance = (value - self.long).clamp(-limit, limit);
+        let weight = self.weight(LONG);
+        self.long += weight * distance;
+        self.spread += weight * (distance.abs() - self.spread);
+    }
+
+    fn pulled(&self, distance: f64) -> f64 {
+        let limit = self.pull_max();
+        distance.clamp(-limit, limit)
+    }
+
+    fn pull_max(&self) -> f64 {
+        if self.samples < SETTLED || self.spread <= 0.0 {
+            return f64::MAX;
+        }
+        PULL_MAX * self.spread.max(SPREAD_MIN * self.long.abs())
+    }
+}
+
+fn shift(tail: &mut Tail, level: f64, long: f64) -> Look {
+    let distance = (level - long).abs();
+    let look = Look {
+        surprise: tail.surprise(distance),
+        observed: level,
+        centre: long,
+        usual: tail.usual_max(),
+    };
+    tail.learn(distance, MEMORY);
+    look
+}
+
+/// The joint surprise that chance alone reaches about once a week.
+fn weekly(interval_s: Option<f64>) -> f64 {
+    match interval_s {
+        Some(interval) if interval < SLOW_INTERVAL_S => {
+            let folds = (SLOW_INTERVAL_S / interval.max(FAST_INTERVAL_S)).ln();
+            SURPRISE_WEEKLY + SURPRISE_PER_E_FOLD * folds
+        }
+        _ => SURPRISE_WEEKLY,
+    }
+}
+
+fn heaviest(looks: &[(Aspect, Look); 4]) -> (Aspect, Look) {
+    let mut heaviest = looks[0];
+    for look in &looks[1..] {
+        if look.1.surprise > heaviest.1.surprise {
+            heaviest = *look;
+        }
+    }
+    heaviest
 }

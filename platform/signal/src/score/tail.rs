@@ -1,50 +1,156 @@
 use serde::{Deserialize, Serialize};
 
-/// The body of the distribution: below this quantile no tail is modelled.
+/// Share of values below the upper body, and below the tail proper.
 const BODY: f64 = 0.9;
-/// −ln of the share of readings in the tail.
+const TAIL: f64 = 0.985;
+/// −ln of the shares above.
 const BODY_SURPRISE: f64 = 2.302_585_092_994_046;
+const TAIL_SURPRISE: f64 = 4.199_705_077_879_927;
+/// Values from which the first shape is taken.
+const FIRST: u32 = 100;
+/// Excesses that the first shape of the tail counts for.
+const PRIOR: u32 = 10;
+/// A value further out than this many mean excesses teaches no more than one just there, so that a
+/// single glitch cannot blind the sensor.
+const REACH: f64 = 30.0;
+/// The mean excess is taken to be at least this share of the mean: a sensor that hardly moves is not
+/// alarming when it moves a little.
+const EXCESS_MIN: f64 = 0.1;
+/// Surprises end here; the probability means nothing further out.
+const SURPRISE_MAX: f64 = 40.0;
 
-/// The upper tail of a statistic's own recent distribution: a threshold that follows the 90 %
-/// quantile (Robbins and Monro, 1951) and the mean excess above it. Excesses over a high threshold
-/// are asymptotically exponential for light tails (Pickands 1975; Siffer et al., "Anomaly detection
-/// in streams with extreme value theory", 2017), so that ln P(Y > y) is linear in the excess.
+/// The upper tail of a statistic's own recent distribution.
+///
+/// Two thresholds follow the 90 % and 98.5 % quantiles (stochastic approximation; Robbins and
+/// Monro, 1951). Excesses over a high threshold are asymptotically exponential for light tails
+/// (Pickands, 1975; Siffer et al., "Anomaly detection in streams with extreme value theory", 2017),
+/// so beyond the higher one −ln P(Y > y) grows linearly with slope one over the mean excess. The
+/// pair keeps short regular bursts, which fill the upper few percent, from looking rare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
     #[serde(with = "crate::exact::one")]
-    threshold: f64,
-    #[serde(with = "crate::exact::one")]
-    excess: f64,
-    #[serde(with = "crate::exact::one")]
     mean: f64,
+    #[serde(with = "crate::exact::one")]
+    body: f64,
+    #[serde(with = "crate::exact::one")]
+    body_excess: f64,
+    #[serde(with = "crate::exact::one")]
+    tail: f64,
+    #[serde(with = "crate::exact::one")]
+    tail_excess: f64,
     samples: u32,
+    body_count: u32,
+    tail_count: u32,
 }
 
 impl Tail {
-    /// −ln P(Y > y), with Y as it was lately. Never negative.
+    /// Enough values were learned for a surprise to mean something.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.samples >= FIRST
+    }
+
+    /// −ln P(Y > y), with Y as it was lately; 0 to 40.
     #[must_use]
     pub fn surprise(&self, y: f64) -> f64 {
         if y <= 0.0 || self.samples == 0 {
             return 0.0;
         }
-        if y <= self.threshold {
-            return BODY_SURPRISE * y / self.threshold;
+        if y <= self.body {
+            return BODY_SURPRISE * y / self.body;
         }
-        let floor = 0.1 * self.mean + f64::MIN_POSITIVE;
-        BODY_SURPRISE + (y - self.threshold) / self.excess.max(floor)
+        let surprise = if y <= self.tail {
+            let share = (y - self.body) / (self.tail - self.body);
+            BODY_SURPRISE + (TAIL_SURPRISE - BODY_SURPRISE) * share
+        } else {
+            let excess = self.tail_excess.max(EXCESS_MIN * self.mean) + f64::MIN_POSITIVE;
+            TAIL_SURPRISE + (y - self.tail.max(self.body)) / excess
+        };
+        surprise.min(SURPRISE_MAX)
     }
 
-    /// Learns one value of the statistic with a memory of `memory` values.
+    /// The value that 98.5 % of the recent ones stay below.
+    #[must_use]
+    pub fn usual_max(&self) -> f64 {
+        self.tail.max(self.body)
+    }
+
+    /// Learns one value, 0 or more, with a memory of `memory` values.
     pub fn learn(&mut self, y: f64, memory: f64) {
         self.samples = self.samples.saturating_add(1);
         let weight = 1.0 / f64::from(self.samples).min(memory);
+        let known = self.samples > FIRST && self.tail_excess > 0.0;
+        let y = if known { y.min(self.tail + REACH * self.tail_excess) } else { y };
         self.mean += weight * (y - self.mean);
-        let above = y > self.threshold;
-        let pull = if above { BODY } else { BODY - 1.0 };
-        if above {
-            let share = (weight / (1.0 - BODY)).min(0.5);
-            self.excess += share * (y - self.threshold - self.excess);
+        if y > self.body {
+            self.body_count = self.body_count.saturating_add(1);
+            let share = (weight / (1.0 - BODY)).max(1.0 / f64::from(self.body_count)).min(1.0);
+            self.body_excess += share * (y - self.body - self.body_excess);
         }
-        self.threshold = (self.threshold + 3.0 * weight * pull * self.mean).max(0.0);
+        let pull = if y > self.body { BODY } else { BODY - 1.0 };
+        self.body = (self.body + 3.0 * weight * pull * self.mean).max(0.0);
+        if self.samples < FIRST {
+            self.tail = self.body + self.body_excess * (TAIL_SURPRISE - BODY_SURPRISE);
+            self.tail_excess = self.body_excess;
+            self.tail_count = PRIOR;
+        } else {
+            self.learn_tail(y, weight);
+        }
+    }
+
+    fn learn_tail(&mut self, y: f64, weight: f64) {
+        let above = y > self.tail;
+        if above {
+            self.tail_count = self.tail_count.saturating_add(1);
+            let share = (weight / (1.0 - TAIL))
+                .max(1.0 / f64::from(self.tail_count))
+                .min(1.0 / f64::from(PRIOR));
+            self.tail_excess += share * (y - self.tail - self.tail_excess);
+        }
+        let pull = if above { TAIL } else { TAIL - 1.0 };
+        let step = 3.0 * weight / (1.0 - BODY) * self.body_excess.max(self.mean);
+        self.tail = (self.tail + step * pull).max(self.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exponential deviates with mean 1 from a fixed linear congruential generator.
+    fn exponential(count: usize) -> impl Iterator<Item = f64> {
+        let mut state = 7_u64;
+        std::iter::repeat_with(move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            -(((state >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0).ln()
+        })
+        .take(count)
+    }
+
+    #[test]
+    fn surprise_is_the_log_of_the_tail_probability() {
+        let mut tail = Tail::default();
+        exponential(20_000).for_each(|y| tail.learn(y, 5_000.0));
+        for y in [2.3, 4.2, 7.0, 10.0] {
+            let surprise = tail.surprise(y);
+            assert!((surprise / y - 1.0).abs() < 0.2, "{y}: {surprise}");
+        }
+    }
+
+    #[test]
+    fn one_glitch_does_not_blind() {
+        let mut tail = Tail::default();
+        exponential(5_000).for_each(|y| tail.learn(y, 5_000.0));
+        let before = tail.surprise(12.0);
+        tail.learn(1e12, 5_000.0);
+        assert!(tail.surprise(12.0) > 0.6 * before);
+    }
+
+    #[test]
+    fn what_never_moved_is_surprised_by_any_move() {
+        let mut tail = Tail::default();
+        (0..500).for_each(|_| tail.learn(0.0, 5_000.0));
+        assert!(tail.surprise(0.0).abs() < f64::EPSILON);
+        assert!(tail.surprise(1e-9) > 30.0);
     }
 }
