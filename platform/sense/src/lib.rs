@@ -5,6 +5,7 @@
 
 mod error;
 pub mod json;
+pub mod line;
 mod rows;
 mod sink;
 mod time;
