@@ -20,6 +20,11 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
         needed_for: "records on Postgres",
     },
     Package { name: "mosquitto", program: "/usr/sbin/mosquitto", needed_for: "MQTT" },
+    Package {
+        name: "xfsprogs",
+        program: "/usr/sbin/xfs_io",
+        needed_for: "power loss (faults::power)",
+    },
     Package { name: "chromium", program: "/usr/bin/chromium", needed_for: "the browser tests" },
 ];
 
@@ -76,6 +81,15 @@ pub(crate) fn install_for_tests() -> Vec<&'static Package> {
 
 fn present(package: &Package) -> bool {
     answer("sh", &["-c", &format!("ls {}", package.program)]).is_some()
+}
+
+/// Why filesystems cannot be mounted and shut down here, if so: what the power-loss tests need.
+pub(crate) fn no_power_loss() -> Option<&'static str> {
+    if answer("id", &["-u"]).as_deref() != Some("0") {
+        return Some("mounting a filesystem needs root");
+    }
+    let tried = answer("sh", &["-c", "losetup -f && command -v mkfs.ext4"]);
+    tried.is_none().then_some("this machine gives no loop device or no mkfs.ext4")
 }
 
 /// Makes sure that `cargo nextest` is there.
