@@ -35,7 +35,7 @@ pub(crate) fn append(
     }
     let backend = tx.conn().get_database_backend();
     if let Some(lock) = events::publish_lock(backend) {
-        tx.defer(lock);
+        tx.defer_once(lock);
     }
     tx.defer(events::insert(backend, &event));
     Ok(event)

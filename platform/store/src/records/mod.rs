@@ -129,12 +129,16 @@ impl Tx {
         &self.inner
     }
 
-    /// Runs `statement` as the last part of the transaction, in the order of calls; a statement
-    /// equal to one already waiting is not added again.
+    /// Runs `statement` as the last part of the transaction, in the order of calls.
+    pub fn defer(&self, statement: Statement) {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
+    }
+
+    /// As [`Tx::defer`], unless the same statement waits already.
     ///
     /// For locks that every transaction wants, such as the one that orders the event log: taken
     /// last and held only until the commit, they cannot deadlock with the rows locked before.
-    pub fn defer(&self, statement: Statement) {
+    pub fn defer_once(&self, statement: Statement) {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         if !deferred.contains(&statement) {
             deferred.push(statement);

@@ -1,0 +1,9 @@
+//! The conformance suite of the bus: on SQLite always, on Postgres when the environment names a
+//! server (`PLAINVIEW_TEST_POSTGRES_URL`).
+
+mod agents;
+mod letters;
+mod log;
+mod processes;
+mod site;
+mod upkeep;
