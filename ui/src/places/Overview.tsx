@@ -1,1 +1,213 @@
-export function Overview() { return <h1>Overview</h1>; }
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useMemo } from "react";
+import {
+  alertsQuery,
+  decisionsQuery,
+  incidentsQuery,
+  qualityQuery,
+  readingsQuery,
+  sensorsQuery,
+  workQuery,
+} from "../api/queries";
+import type { Alert, Decision, Incident, Series, WorkOrder } from "../api/types";
+import { AlarmQualityPanel } from "../modules/incidents/AlarmQuality";
+import { stands, unseen } from "../modules/incidents/standing";
+import { River } from "../modules/telemetry/River";
+import { healthOf, type Trouble, unitsOf } from "../modules/telemetry/units";
+import { UnitsTable } from "../modules/telemetry/UnitsTable";
+import { ValueStrip } from "../modules/telemetry/ValueStrip";
+import { useRange, useSite } from "../shell/hooks";
+import { Glyph } from "../ui/Glyph";
+import { Empty, Loading, ProblemNote } from "../ui/Note";
+import { PageHead, Panel } from "../ui/Panel";
+import { useNow } from "../ui/time";
+import { type NextStep, nextSteps, overviewTitle } from "./overview-words";
+
+const BUCKETS = 160;
+/** A plant of thousands of sensors is not drawn one by one; those in trouble come first. */
+const MOST_SENSORS = 120;
+
+const NONE: never[] = [];
+
+function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
+  return alerts
+    .filter((alert) => alert.state !== "suppressed" && alert.state !== "out_of_service" && alert.state !== "shelved")
+    .map((alert) => ({
+      id: alert.alert_id,
+      sensor: alert.sensor,
+      title: alert.title,
+      priority: alert.priority,
+      unseen: unseen(alert),
+      from: Date.parse(alert.raised_at),
+      to: alert.active || stands(alert) ? null : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
+    }))
+    .filter((trouble) => trouble.to === null || trouble.to >= since);
+}
+
+export function Overview() {
+  const range = useRange();
+  const { sensors, site } = useSite();
+  const sensorList = useQuery(sensorsQuery);
+  const alertList = useQuery(alertsQuery);
+  const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
+  const incidents = useQuery(incidentsQuery).data?.items ?? NONE;
+  const works = useQuery(workQuery).data?.items ?? NONE;
+  const quality = useQuery(qualityQuery);
+  const alerts = useMemo(
+    () => (alertList.data?.items ?? NONE).filter((alert) => !site || alert.site === site),
+    [alertList.data, site],
+  );
+  const troubles = useMemo(() => troublesOf(alerts, range.from), [alerts, range.from]);
+
+  const keys = useKeysToDraw(sensors.map((s) => s.key).join(" "), troubles);
+  const readings = useQuery(readingsQuery(keys, range, BUCKETS, true));
+  const series = useMemo(
+    () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
+    [readings.data],
+  );
+  // Values move each second, units do not: the grouping depends on the keys alone.
+  const names = sensors.map((s) => s.key).join(" ");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above
+  const units = useMemo(() => unitsOf(sensors), [names]);
+  const health = useMemo(() => units.map((unit) => healthOf(unit, series, troubles)), [units, series, troubles]);
+
+  if (sensorList.isSuccess && sensors.length === 0) return <NoData />;
+  const steps = nextSteps({ alerts, decisions, incidents, works });
+  return (
+    <>
+      <OverviewHead alerts={alerts} decisions={decisions} steps={steps} ready={alertList.isSuccess} />
+      {sensorList.error ? <ProblemNote error={sensorList.error} retry={() => void sensorList.refetch()} /> : null}
+      {alertList.error ? <ProblemNote error={alertList.error} retry={() => void alertList.refetch()} /> : null}
+      <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) 328px" }}>
+        {readings.error && !readings.data ? (
+          <ProblemNote error={readings.error} what="The health picture could not be drawn" retry={() => void readings.refetch()} />
+        ) : readings.data ? (
+          <River units={health} window={range} label={range.label} />
+        ) : (
+          <Panel title="Health by unit">
+            <Loading what={`Reading ${range.label.toLowerCase()}`} />
+          </Panel>
+        )}
+        <DoNext steps={steps} />
+      </div>
+      <ValueStrip sensors={sensors} troubles={troubles} />
+      <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) minmax(0,1.12fr)" }}>
+        {quality.data ? (
+          <AlarmQualityPanel quality={quality.data} />
+        ) : (
+          <Panel title="Alarm quality">
+            {quality.error ? (
+              <ProblemNote error={quality.error} retry={() => void quality.refetch()} />
+            ) : (
+              <Loading what="Counting alarms" />
+            )}
+          </Panel>
+        )}
+        <UnitsTable units={health} series={series} rangeLabel={range.label} />
+      </div>
+    </>
+  );
+}
+
+/** The sensors to fetch, those in trouble first; the same list as long as its content is the same. */
+function useKeysToDraw(all: string, troubles: readonly Trouble[]): string[] {
+  return useMemo(() => {
+    const keys = all ? all.split(" ") : [];
+    if (keys.length <= MOST_SENSORS) return keys;
+    const first = new Set(troubles.map((trouble) => trouble.sensor));
+    return [...keys.filter((key) => first.has(key)), ...keys.filter((key) => !first.has(key))].slice(0, MOST_SENSORS);
+  }, [all, troubles]);
+}
+
+interface HeadProps {
+  alerts: readonly Alert[];
+  decisions: readonly Decision[];
+  steps: readonly NextStep[];
+  ready: boolean;
+}
+
+function OverviewHead({ alerts, decisions, steps, ready }: HeadProps) {
+  const first = steps[0];
+  const second = steps[1];
+  return (
+    <PageHead
+      crumb="Is the plant all right, and what next?"
+      title={ready ? overviewTitle(alerts, decisions) : "Reading the plant"}
+      acts={
+        first ? (
+          <>
+            {second && second.kind !== first.kind ? (
+              <Link className="btn" {...second.link}>
+                {second.button}
+              </Link>
+            ) : null}
+            <Link className="btn pri" {...first.link}>
+              {first.button}
+            </Link>
+          </>
+        ) : null
+      }
+    />
+  );
+}
+
+function DoNext({ steps }: { steps: readonly NextStep[] }) {
+  useNow(30_000);
+  return (
+    <Panel title="Do next" meta="worst first">
+      {steps.length === 0 ? (
+        <Empty title="Nothing waits" picture="rows">
+          When an alarm, a decision or a piece of work needs a person, it stands here, worst first.
+        </Empty>
+      ) : (
+        <ol className="list do-next">
+          {steps.slice(0, 3).map((step, index) => (
+            <li key={step.key}>
+              <Glyph p={step.priority} unack={step.unack} />
+              <div className="t">
+                <h3>{step.title}</h3>
+                <p className="sm">{step.detail}</p>
+                <div>
+                  <Link className={index === 0 ? "btn s pri" : "btn s"} {...step.link}>
+                    {step.button}
+                  </Link>
+                </div>
+              </div>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Panel>
+  );
+}
+
+function NoData() {
+  return (
+    <>
+      <PageHead crumb="Is the plant all right, and what next?" title="No sensor has reported yet" />
+      <Panel title="Connect data">
+        <Empty
+          title="The first reading makes its sensor"
+          picture="line"
+          action={
+            <Link className="btn" to="/workbench" search={{ tab: "golden" }}>
+              Send a test fault instead
+            </Link>
+          }
+          curl={`curl -X POST ${window.location.origin}/api/v1/data/ingest \\\n  -H 'X-API-Key: YOUR_KEY' -H 'Content-Type: application/json' \\\n  -d '{"sensor":"north/p-2/vibration","value":4.6,"unit":"mm/s"}'`}
+        >
+          Send one with the line below, or point Telegraf at <code>{window.location.origin}/api/v2/write</code>. This
+          page shows it as soon as it is stored.
+        </Empty>
+      </Panel>
+    </>
+  );
+}
+
+export type OverviewInput = {
+  alerts: readonly Alert[];
+  decisions: readonly Decision[];
+  incidents: readonly Incident[];
+  works: readonly WorkOrder[];
+};

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { alertsQuery, decisionsQuery, meQuery } from "../api/queries";
+import { stands } from "../modules/incidents/standing";
 import { clockSeconds } from "../ui/format";
 import { Icon, type IconName, Mark } from "../ui/Icon";
 import { Toasts } from "../ui/toasts";
@@ -9,7 +10,7 @@ import { KeyDialog, KeysDialog, MessagesDialog } from "./dialogs";
 import { useKeys, useStream } from "./hooks";
 import { MoreDialog } from "./More";
 import { Palette } from "./Palette";
-import { stands, TopBar } from "./TopBar";
+import { TopBar } from "./TopBar";
 import { currentTheme, nextTheme, onThemeChange, setTheme } from "./theme";
 
 type Open = "palette" | "key" | "keys" | "messages" | "more" | null;

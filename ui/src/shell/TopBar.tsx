@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { alertsQuery } from "../api/queries";
 import type { Alert, Priority } from "../api/types";
+import { stands, unseen } from "../modules/incidents/standing";
 import { age, clockSeconds, plural, sentence } from "../ui/format";
 import { Glyph } from "../ui/Glyph";
 import { Icon } from "../ui/Icon";
@@ -12,18 +13,6 @@ import { RANGES, type RangeName } from "./search";
 import type { Theme } from "./theme";
 
 const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
-
-/** Standing: raised and not put aside. A returned one that nobody has seen still stands. */
-export function stands(alert: Alert): boolean {
-  return (
-    alert.state === "unacknowledged" ||
-    alert.state === "acknowledged" ||
-    alert.state === "returned_unacknowledged"
-  );
-}
-
-export const unseen = (alert: Alert) =>
-  alert.state === "unacknowledged" || alert.state === "returned_unacknowledged";
 
 function SitePill() {
   const { sites, site, sensors } = useSite();

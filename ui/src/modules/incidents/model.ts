@@ -1,0 +1,36 @@
+import type { Alert, Incident, Priority } from "../../api/types";
+import { quantity } from "../../ui/format";
+
+export { stands, unseen } from "./standing";
+
+export const worst = (alerts: readonly Alert[]): Alert | undefined =>
+  [...alerts].sort((a, b) => a.priority - b.priority || Date.parse(b.raised_at) - Date.parse(a.raised_at))[0];
+
+export const isOpen = (incident: Incident) => incident.state === "open" || incident.state === "investigating";
+
+/** `705.6 < 708 m³/h` */
+export function valueAndLimit(alert: Alert): string {
+  if (alert.value === null) return alert.rule;
+  if (alert.limit === null) return quantity(alert.value, alert.unit);
+  const sign = alert.value < alert.limit ? "<" : ">";
+  return `${quantity(alert.value, null)} ${sign} ${quantity(alert.limit, alert.unit)}`;
+}
+
+const RULES: Record<string, string> = {
+  score: "It moves as it never did before; the adaptive score says so.",
+  range: "It left its expected range.",
+  rate: "It changed faster than it may.",
+  flatline: "It has not changed; the sensor may be stuck.",
+  missing: "No reading came when one was due.",
+};
+
+export const whyOf = (alert: Alert): string => RULES[alert.rule] ?? `Rule ${alert.rule} raised it.`;
+
+const DOES: Record<Priority, string> = {
+  1: "Look now. Confirm in the field, then act.",
+  2: "Look within 10 minutes.",
+  3: "Look within the shift.",
+  4: "Have the instrument checked.",
+};
+
+export const whatToDo = (alert: Alert): string => DOES[alert.priority];

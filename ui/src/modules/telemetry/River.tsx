@@ -1,0 +1,151 @@
+import type { Window } from "../../api/queries";
+import { clock, duration, plural } from "../../ui/format";
+import { Figure } from "../../ui/Figure";
+import { Glyph } from "../../ui/Glyph";
+import { TimeGrid } from "../../ui/svg";
+import type { UnitHealth } from "./units";
+
+const ROW = 36;
+const HALF = 15.5;
+/** A river with more arms than this is read by nobody. */
+const MOST_ROWS = 9;
+
+function ribbon(unit: UnitHealth, x: (t: number) => number, y: number, from: number, to: number): string {
+  const points = unit.distance.filter((d) => d.at >= from && d.at <= to);
+  const first = points[0];
+  const last = points[points.length - 1];
+  if (!first || !last) return "";
+  const all = [{ at: from, value: first.value }, ...points, { at: to, value: last.value }];
+  const half = (value: number) => Math.max(1.4, value * HALF);
+  const up = all.map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${(y - half(p.value)).toFixed(1)}`);
+  const down = all.toReversed().map((p) => `L${x(p.at).toFixed(1)} ${(y + half(p.value)).toFixed(1)}`);
+  return `${up.join("")}${down.join("")}Z`;
+}
+
+export function riverSummary(units: readonly UnitHealth[], label: string): string {
+  const bad = units.filter((unit) => unit.worst);
+  if (bad.length === 0) return `${label}: all ${units.length} units ran near normal.`;
+  const names = bad.slice(0, 3).map((unit) => `${unit.name} since ${clock(unit.worst?.from ?? 0)}`);
+  const more = bad.length > 3 ? ` and ${bad.length - 3} more` : "";
+  return `${label}: ${units.length - bad.length} of ${units.length} units are near normal; away from normal: ${names.join(", ")}${more}.`;
+}
+
+/** Keeps the worst in sight without shuffling the rest. */
+function visible(units: readonly UnitHealth[]): UnitHealth[] {
+  if (units.length <= MOST_ROWS) return [...units];
+  const bad = units.filter((unit) => unit.worst).slice(0, MOST_ROWS);
+  const good = units.filter((unit) => !unit.worst).slice(0, MOST_ROWS - bad.length);
+  const keep = new Set([...bad, ...good]);
+  return units.filter((unit) => keep.has(unit));
+}
+
+interface Props {
+  units: readonly UnitHealth[];
+  window: Window;
+  label: string;
+}
+
+export function River({ units, window, label }: Props) {
+  const rows = visible(units);
+  const hidden = units.length - rows.length;
+  return (
+    <Figure
+      name="Health by unit"
+      meta={
+        <span className="hide-phone">
+          {hidden > 0 ? `${plural(hidden, "more unit")} in the table · ` : ""}thicker = further from normal
+        </span>
+      }
+      summary={riverSummary(units, label)}
+      height={Math.max(3, rows.length) * ROW + 32}
+      table={() => ({
+        columns: [{ name: "Unit" }, { name: "State" }, { name: "Since" }, { name: "Furthest from normal", right: true }],
+        rows: units.map((unit) => ({
+          key: unit.name,
+          cells: [
+            unit.name,
+            unit.worst ? unit.worst.title : "normal",
+            unit.worst ? clock(unit.worst.from) : "–",
+            `${Math.round(Math.max(0, ...unit.distance.map((d) => d.value)) * 100)} of 100`,
+          ],
+        })),
+      })}
+    >
+      {(width) => <Drawing rows={rows} window={window} width={width} />}
+    </Figure>
+  );
+}
+
+function Drawing({ rows, window, width }: { rows: UnitHealth[]; window: Window; width: number }) {
+  const phone = width < 560;
+  const left = phone ? 88 : 104;
+  const right = phone ? 12 : 112;
+  const bottom = rows.length * ROW + 4;
+  const x = (t: number) => left + ((t - window.from) / (window.to - window.from)) * (width - right - left);
+  const end = x(window.to);
+  return (
+    <>
+      <TimeGrid from={window.from} to={window.to} x={x} top={2} bottom={bottom} gap={phone ? 64 : 84} clearRight={40} />
+      <path className="cursor" d={`M${Math.round(end) + 0.5} 0V${bottom}`} />
+      <text className="m" x={end} y={bottom + 17} textAnchor="middle">
+        now
+      </text>
+      {rows.map((unit, index) => (
+        <Arm key={unit.name} unit={unit} y={index * ROW + ROW / 2 + 2} x={x} window={window} phone={phone} />
+      ))}
+    </>
+  );
+}
+
+interface ArmProps {
+  unit: UnitHealth;
+  y: number;
+  x: (t: number) => number;
+  window: Window;
+  phone: boolean;
+}
+
+function Arm({ unit, y, x, window, phone }: ArmProps) {
+  // The worst is drawn last, so that it is never hidden by a lesser one.
+  const troubles = unit.troubles
+    .filter((trouble) => (trouble.to ?? window.to) > window.from && trouble.from < window.to)
+    .sort((a, b) => b.priority - a.priority || a.from - b.from);
+  const glyphs = spread(troubles.map((trouble) => ({ trouble, at: x(Math.max(trouble.from, window.from)) })));
+  return (
+    <g>
+      <path className="fghost" d={ribbon(unit, x, y, window.from, window.to)} />
+      {troubles.map((trouble) => (
+        <path
+          key={trouble.id}
+          className={`a${trouble.priority}`}
+          d={ribbon(unit, x, y, Math.max(trouble.from, window.from), trouble.to ?? window.to)}
+        />
+      ))}
+      {glyphs.map(({ trouble, at }) => (
+        <Glyph key={trouble.id} p={trouble.priority} unack={trouble.unseen} at={{ x: at - 2, y, size: 17 }} />
+      ))}
+      <text className={unit.worst ? "m" : "lab"} x={0} y={y + 4}>
+        {unit.name}
+      </text>
+      {phone ? null : (
+        <text className={unit.worst ? "ink" : ""} x={x(window.to) + 12} y={y + 4}>
+          {unit.worst ? short(unit.worst.title) : "normal"}
+        </text>
+      )}
+    </g>
+  );
+}
+
+/** Of glyphs that would lie on each other the worse one stays. */
+function spread<T extends { at: number; trouble: { priority: number } }>(glyphs: T[]): T[] {
+  const kept: T[] = [];
+  for (const glyph of [...glyphs].sort((a, b) => a.trouble.priority - b.trouble.priority)) {
+    if (kept.every((other) => Math.abs(other.at - glyph.at) > 18)) kept.push(glyph);
+  }
+  return kept;
+}
+
+const FITS = 17;
+const short = (title: string) => (title.length > FITS ? `${title.slice(0, FITS - 1).trimEnd()}…` : title);
+
+export const standingFor = (from: number, now: number) => duration((now - from) / 1000);

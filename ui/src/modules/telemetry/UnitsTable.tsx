@@ -1,0 +1,70 @@
+import { Link } from "@tanstack/react-router";
+import type { Series } from "../../api/types";
+import { moment } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
+import { Panel } from "../../ui/Panel";
+import { type Pt, Spark } from "../../ui/svg";
+import { useNow } from "../../ui/time";
+import { orderWorst, type UnitHealth } from "./units";
+
+const MOST = 6;
+
+export function sparkPoints(series: Series | undefined): Pt[] {
+  return (series?.buckets ?? []).map((bucket) => [Date.parse(bucket.at), bucket.count > 0 ? bucket.mean : Number.NaN]);
+}
+
+interface Props {
+  units: readonly UnitHealth[];
+  series: ReadonlyMap<string, Series>;
+  rangeLabel: string;
+}
+
+export function UnitsTable({ units, series, rangeLabel }: Props) {
+  const now = useNow(60_000);
+  const shown = orderWorst(units).slice(0, MOST);
+  const rest = units.length - shown.length;
+  return (
+    <Panel title="Units" meta={rest > 0 ? `worst ${shown.length} of ${units.length}` : "worst first"}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section className="scroll" tabIndex={0} aria-label="Units table">
+        <table className="tbl">
+          <thead>
+            <tr>
+              <th scope="col">Unit</th>
+              <th scope="col">State</th>
+              <th scope="col">{rangeLabel}</th>
+              <th scope="col" className="r">
+                Since
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((unit) => (
+              <tr key={unit.name}>
+                <td className="k nowrap">
+                  {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null} {unit.name}
+                </td>
+                <td>{unit.worst ? unit.worst.title : "normal"}</td>
+                <td>
+                  {unit.leading ? (
+                    <Link
+                      to="/workbench"
+                      search={{ s: unit.leading }}
+                      aria-label={`Open ${unit.leading} in the workbench`}
+                      title={unit.leading}
+                    >
+                      <Spark points={sparkPoints(series.get(unit.leading))} />
+                    </Link>
+                  ) : (
+                    "–"
+                  )}
+                </td>
+                <td className="r nowrap">{unit.worst ? moment(unit.worst.from, now) : "–"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </Panel>
+  );
+}

@@ -1,0 +1,95 @@
+import { Link } from "@tanstack/react-router";
+import type { Priority, Sensor } from "../../api/types";
+import { age, number, quantity, sensorName } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
+import { Mai } from "../../ui/Mai";
+import { useNow } from "../../ui/time";
+import type { Trouble } from "./units";
+import { worseFirst } from "./units";
+
+const SHOWN = 6;
+const KIND_ORDER = ["flow", "pressure", "vibration", "level", "temperature", "power", "speed"];
+
+const rank = (sensor: Sensor) => {
+  const at = KIND_ORDER.indexOf(sensor.kind);
+  return at < 0 ? KIND_ORDER.length : at;
+};
+
+/** Ends of the line first (two flows, two pressures), then the rest; whatever is in trouble always. */
+export function keySensors(sensors: readonly Sensor[], troubles: readonly Trouble[]): Sensor[] {
+  const measurable = sensors.filter((s) => s.latest && s.expected_low !== null && s.expected_high !== null);
+  const chosen: Sensor[] = [];
+  const add = (sensor: Sensor | undefined) => {
+    if (sensor && !chosen.includes(sensor) && chosen.length < SHOWN) chosen.push(sensor);
+  };
+  const standing = troubles.filter((t) => t.to === null && t.priority < 4).sort(worseFirst);
+  for (const trouble of standing.slice(0, 3)) add(measurable.find((s) => s.key === trouble.sensor));
+  for (const kind of ["flow", "pressure"]) {
+    const own = measurable.filter((s) => s.kind === kind);
+    add(own[0]);
+    add(own[own.length - 1]);
+  }
+  for (const sensor of [...measurable].sort((a, b) => rank(a) - rank(b))) add(sensor);
+  return chosen.sort((a, b) => rank(a) - rank(b) || a.key.localeCompare(b.key));
+}
+
+/** Older than this, in intervals of the sensor, a value is stale. */
+const STALE_INTERVALS = 10;
+const STALE_LEAST_MS = 15_000;
+
+export function isStale(sensor: Sensor, now: number): boolean {
+  if (!sensor.latest) return true;
+  const interval = (sensor.interval_s ?? 1) * 1000;
+  return now - Date.parse(sensor.latest.at) > Math.max(STALE_LEAST_MS, interval * STALE_INTERVALS);
+}
+
+function context(sensor: Sensor, stale: boolean, now: number): string {
+  if (!sensor.latest) return "no reading yet";
+  if (stale) return `${age(now - Date.parse(sensor.latest.at))} old`;
+  const { value } = sensor.latest;
+  const { expected_low: low, expected_high: high, unit } = sensor;
+  if (high !== null && value > high) return `above ${quantity(high, unit)}`;
+  if (low !== null && value < low) return `below ${quantity(low, unit)}`;
+  return low !== null && high !== null ? `within ${number(low, unit)} to ${number(high, unit)}` : "";
+}
+
+export function ValueStrip({ sensors, troubles }: { sensors: readonly Sensor[]; troubles: readonly Trouble[] }) {
+  const now = useNow();
+  const shown = keySensors(sensors, troubles);
+  if (shown.length === 0) return null;
+  return (
+    <section className="panel kpis" aria-label="Key values in context">
+      {shown.map((sensor) => {
+        const trouble = troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0];
+        return <Value key={sensor.key} sensor={sensor} now={now} priority={trouble?.priority} unack={trouble?.unseen} />;
+      })}
+    </section>
+  );
+}
+
+function Value({ sensor, now, priority, unack }: { sensor: Sensor; now: number; priority?: Priority; unack?: boolean }) {
+  const stale = isStale(sensor, now);
+  const says = context(sensor, stale, now);
+  const value = sensor.latest?.value ?? null;
+  return (
+    <Link to="/workbench" search={{ s: sensor.key }} className={stale ? "kpi stale" : "kpi"}>
+      <span className="rowf between nw">
+        <span className="sm">{sensorName(sensor.key)}</span>
+        {priority ? <Glyph p={priority} unack={unack} /> : null}
+      </span>
+      <span className="val">
+        {number(value, sensor.unit)}
+        <small>{sensor.unit}</small>
+      </span>
+      <Mai
+        label={`${sensorName(sensor.key)} ${quantity(value, sensor.unit)}, ${says}`}
+        value={value}
+        low={sensor.expected_low}
+        high={sensor.expected_high}
+        priority={priority}
+        stale={stale}
+      />
+      <span className="cap">{says}</span>
+    </Link>
+  );
+}
