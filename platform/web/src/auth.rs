@@ -33,6 +33,26 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ingest, Self::Viewer, Self::Operator, Self::Engineer, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Engineer => "engineer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Who makes this request. Put into the request by the authentication layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {

@@ -1,11 +1,17 @@
 use std::error::Error;
 
-use axum::body::Bytes;
-use axum::extract::Request;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::sync::Arc;
 
-use crate::Problem;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_http::timeout::{TimeoutBody, TimeoutError};
+
 use crate::problem::{BODY_INCOMPLETE, BODY_TOO_LARGE, BODY_TOO_SLOW, BODY_UNDECODABLE};
+use crate::{Problem, WebSettings};
 
 /// Used when no layer said otherwise, as in tests of a single handler.
 const FALLBACK_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -46,6 +52,35 @@ impl BodyLimits {
     }
 }
 
+/// Bounds the body as it travels: its size, and the time between two parts of it.
+pub(crate) async fn bound_sent(
+    State(settings): State<Arc<WebSettings>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let bytes_max = u64::try_from(settings.sent_bytes_max).unwrap_or(u64::MAX);
+    if length.is_some_and(|length| length > bytes_max) {
+        let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or_default();
+        return limits.too_large().into_response();
+    }
+    let request = request.map(|body| {
+        let timed = TimeoutBody::new(settings.body_timeout, body);
+        Body::new(Limited::new(timed, settings.sent_bytes_max))
+    });
+    next.run(request).await
+}
+
+/// Bounds the body after decompression: a small one may unfold to a huge one.
+pub(crate) async fn bound_read(
+    State(settings): State<Arc<WebSettings>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    next.run(request.map(|body| Body::new(Limited::new(body, settings.read_bytes_max)))).await
+}
+
 /// Reads the whole body of `request` within its limits.
 pub(crate) async fn read(request: Request) -> Result<Bytes, Problem> {
     let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or_default();
@@ -63,7 +98,7 @@ pub(crate) fn refusal(error: &(dyn Error + 'static), limits: BodyLimits) -> Prob
         if current.is::<LengthLimitError>() {
             return limits.too_large();
         }
-        if current.is::<tower_http::timeout::TimeoutError>() {
+        if current.is::<TimeoutError>() {
             return Problem::of(&BODY_TOO_SLOW)
                 .detail("The next part of the body did not come in time. Send it again.");
         }

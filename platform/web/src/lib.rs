@@ -3,16 +3,43 @@
 //!
 //! A module hands over its routes; everything around them is built here.
 
+mod app;
+mod assets;
 mod auth;
 mod body;
+mod docs;
+mod entry;
+mod error;
 mod extract;
+mod gate;
 mod json;
+mod keys;
+mod metering;
 mod module;
+mod openapi;
 mod page;
+mod patience;
 mod problem;
+mod repeat;
+mod routes;
+mod serve;
+mod settings;
+mod stream;
+mod system;
+#[cfg(test)]
+mod test_records;
 
+pub use app::{App, Deps};
+pub use assets::{Asset, Assets};
 pub use auth::{Caller, Role};
+pub use entry::RequestId;
+pub use error::WebError;
 pub use extract::{Json, Path, Query};
+pub use keys::{ConfiguredKey, Key, Keys, NewKey};
+pub use metering::Metrics;
 pub use module::{Check, HealthCheck, Module, Standing};
+pub use openapi::openapi;
 pub use page::Page;
 pub use problem::{CODES, ErrorCode, FieldError, Problem};
+pub use serve::serve;
+pub use settings::{Environment, Rates, WebSettings};

@@ -84,6 +84,8 @@ codes! {
 }
 
 impl Problem {
+    pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
     #[must_use]
     pub fn of(code: &ErrorCode) -> Self {
         Self {
@@ -128,7 +130,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -1,0 +1,24 @@
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::problem::TIMED_OUT;
+use crate::{Problem, routes};
+
+/// Gives a handler `limit` to answer. A stream answers at once and then goes on.
+pub(crate) async fn bound(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let unsafe_call = !routes::is_safe(request.method());
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = if unsafe_call {
+                "It is unknown whether it was done. Look before you try again."
+            } else {
+                "Ask for less, or try again."
+            };
+            Problem::of(&TIMED_OUT).detail(detail).into_response()
+        }
+    }
+}

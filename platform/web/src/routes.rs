@@ -1,0 +1,92 @@
+//! What a path means to the layers: which door it is, and how it is counted.
+
+use axum::http::Method;
+
+pub(crate) const API: &str = "/api/v1";
+
+/// Doors that take readings with any key.
+const INGEST_DOORS: [&str; 4] =
+    ["/api/v1/data/ingest", "/api/v1/write", "/api/v1/api/v2/write", "/api/v2/write"];
+
+/// Calls that are posted only because they carry a body; they change nothing.
+const COMPUTING: [&str; 4] = [
+    "/api/v1/ml/predict",
+    "/api/v1/ml/forecast",
+    "/api/v1/ml/detect_anomaly",
+    "/api/v1/ml/check_drift",
+];
+
+/// What one may ask without a key even in production: whether the program lives, and the files
+/// of the UI, which hold no data.
+const OPEN: [&str; 6] = ["/health", "/ready", "/ping", "/app", "/", "/api/v1/ping"];
+
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+pub(crate) fn is_ingest(path: &str) -> bool {
+    INGEST_DOORS.contains(&path)
+}
+
+pub(crate) fn is_computing(path: &str) -> bool {
+    COMPUTING.contains(&path)
+}
+
+pub(crate) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path)
+        || path.starts_with("/app/")
+        || path.starts_with("/health/")
+        || path.starts_with("/docs/errors/")
+}
+
+/// How a call is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Actuation,
+    Changes,
+    Rest,
+    Reads,
+    Ingest,
+}
+
+/// `None` is not counted.
+pub(crate) fn class_of(method: &Method, path: &str) -> Option<Class> {
+    if *method == Method::OPTIONS {
+        return None;
+    }
+    if is_ingest(path) {
+        return Some(Class::Ingest);
+    }
+    let rest = path.strip_prefix(API)?;
+    if is_safe(method) {
+        return Some(Class::Reads);
+    }
+    let under =
+        |area: &str| rest == area || rest.strip_prefix(area).is_some_and(|r| r.starts_with('/'));
+    if under("/valves") {
+        return (!rest.ends_with("/emergency-close")).then_some(Class::Actuation);
+    }
+    if under("/incidents") || under("/alerts") || under("/pipeline/alerts") {
+        return Some(Class::Changes);
+    }
+    Some(Class::Rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_calls_by_what_they_do() {
+        let post = |path| class_of(&Method::POST, path);
+        assert_eq!(post("/api/v1/valves/v-1/actuate"), Some(Class::Actuation));
+        assert_eq!(post("/api/v1/valves/v-1/emergency-close"), None);
+        assert_eq!(post("/api/v1/alerts/7/acknowledge"), Some(Class::Changes));
+        assert_eq!(post("/api/v1/alertsome"), Some(Class::Rest));
+        assert_eq!(post("/api/v1/data/ingest"), Some(Class::Ingest));
+        assert_eq!(class_of(&Method::GET, "/api/v1/alerts"), Some(Class::Reads));
+        for path in ["/health", "/metrics", "/events", "/app/assets/a.js"] {
+            assert_eq!(class_of(&Method::GET, path), None);
+        }
+    }
+}
