@@ -21,6 +21,8 @@ pub enum SeriesError {
     TooManyBuckets { wanted: u64, max: usize },
     #[error("value {value} is not finite")]
     NotFinite { value: f64 },
+    #[error("time {at} µs lies outside the years 1 to 9999")]
+    TimeOutOfRange { at: i64 },
     #[error("the store stopped after a failed write: {reason}")]
     Failed { reason: String },
     #[error("block is damaged: {reason}")]

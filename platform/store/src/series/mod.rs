@@ -1,5 +1,8 @@
 //! Readings: an append-only log of columnar batches, sealed into compressed blocks per sensor.
 
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
 mod error;
 
 use std::collections::BTreeMap;
@@ -162,7 +165,8 @@ pub trait Series: Send + Sync {
         wait: Duration,
     ) -> BoxFuture<'_, Result<Vec<(Offset, Arc<Batch>)>, SeriesError>>;
 
-    /// Tells that `reader` has finished everything up to `done`; the log keeps what comes after.
+    /// Tells that `reader` has finished everything up to `done`; the log keeps what comes after,
+    /// across a restart too. Without any held reader the log keeps only what is not sealed.
     fn hold<'a>(&'a self, reader: &'a str, done: Offset) -> BoxFuture<'a, Result<(), SeriesError>>;
 
     /// The readings of one sensor in order of event time, at most `limit`.
@@ -174,7 +178,8 @@ pub trait Series: Send + Sync {
     ) -> BoxFuture<'_, Result<Vec<Point>, SeriesError>>;
 
     /// The readings of one sensor, summarised into buckets of `width` aligned to the epoch.
-    /// Empty buckets are left out. At most [`BUCKETS_MAX`].
+    /// Readings outside `span` do not count, though their bucket may; buckets without a reading
+    /// that is not bad are left out. At most [`BUCKETS_MAX`]; a width below 1 µs is too many.
     fn buckets(
         &self,
         id: SeriesId,
@@ -188,21 +193,24 @@ pub trait Series: Send + Sync {
         ids: &'a [SeriesId],
     ) -> BoxFuture<'a, Result<Vec<Option<Point>>, SeriesError>>;
 
-    /// Puts a value right and keeps what it replaced.
+    /// Puts a value right and keeps what it replaced. The corrected reading is stored as
+    /// uncertain, entered by a person.
     fn correct(
         &self,
         id: SeriesId,
         correction: Correction,
     ) -> BoxFuture<'_, Result<Offset, SeriesError>>;
 
-    /// The audit trail of one sensor, newest first, at most `limit`.
+    /// The audit trail of one sensor, newest first, at most `limit`. A correction is listed at
+    /// once; a late reading that replaced another with a different value, once it is sealed.
     fn corrections(
         &self,
         id: SeriesId,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Corrected>, SeriesError>>;
 
-    /// Removes every whole day before `before`; returns how many days went.
+    /// Removes every whole UTC day before `before`; returns how many days went. A sensor that
+    /// has nothing left has no latest reading.
     fn retain(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, SeriesError>>;
 
     fn status(&self) -> BoxFuture<'_, Result<SeriesStatus, SeriesError>>;
