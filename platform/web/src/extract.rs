@@ -1,3 +1,4 @@
+use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
@@ -16,6 +17,14 @@ use crate::{Problem, body, json};
 /// `Option<Json<T>>` is `None` for a request without a body. As a response it writes JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
+
+/// A JSON body, read whole within limits, not parsed: for doors that name every bad row.
+#[derive(Clone, Debug)]
+pub struct JsonBytes(pub Bytes);
+
+/// A body of any type, read whole within limits.
+#[derive(Clone, Debug)]
+pub struct RawBody(pub Bytes);
 
 /// The query string, checked with garde. Errors name the parameter.
 ///
@@ -41,6 +50,23 @@ where
         let value: T = json::parse(&bytes)?;
         check(&value, &FIELDS_INVALID)?;
         Ok(Self(value))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        json::check_content_type(request.headers())?;
+        body::read(request).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        body::read(request).await.map(Self)
     }
 }
 
