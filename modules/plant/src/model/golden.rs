@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use kernel::{Quality, Reading, SensorKey, Timestamp};
+
+use super::noise;
+
+/// Readings of the golden path are a minute apart.
+const SPACING: Duration = Duration::from_secs(60);
+/// What a detector needs to learn a sensor, with reserve.
+const NORMAL_MIN: usize = 720;
+/// Fewer anomalous readings than this give no trend.
+const ANOMALOUS_MIN: usize = 30;
+/// More readings than this are never made, whatever the rate.
+const READINGS_MAX: usize = 12_000;
+const LEVEL: f64 = 2.8;
+const NOISE: f64 = 0.12;
+/// The fault: a jump of many spreads at once, then a climb that ends short of the limit.
+const JUMP: f64 = 1.3;
+const CLIMB: f64 = 2.0;
+
+/// How a generated series goes on after its normal stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Normal,
+    /// Jumps and climbs.
+    Fault,
+    /// Climbs without a jump.
+    Drift,
+}
+
+/// A generated series for one sensor, ending at `until`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) sensor: SensorKey,
+    pub(crate) seed: u64,
+    pub(crate) until: Timestamp,
+    pub(crate) normal: usize,
+    pub(crate) anomalous: usize,
+    pub(crate) shape: Shape,
+    /// Scales jump and climb.
+    pub(crate) magnitude: f64,
+}
+
+impl Series {
+    /// A series of which `rate` of all readings are anomalous, as near as whole readings allow.
+    pub(crate) fn golden(sensor: SensorKey, seed: u64, until: Timestamp, rate: f64) -> Self {
+        let odds = rate / (1.0 - rate);
+        let wanted = (NORMAL_MIN as f64 * odds).round() as usize;
+        let anomalous = wanted.max(ANOMALOUS_MIN);
+        let normal = ((anomalous as f64 / odds).round() as usize)
+            .clamp(NORMAL_MIN, READINGS_MAX - anomalous);
+        Self { sensor, seed, until, normal, anomalous, shape: Shape::Fault, magnitude: 1.0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.normal + self.anomalous
+    }
+
+    /// The event time of the first anomalous reading.
+    pub(crate) fn fault_at(&self) -> Timestamp {
+        self.at(self.normal)
+    }
+
+    fn at(&self, index: usize) -> Timestamp {
+        let before = u32::try_from(self.len() - 1 - index).unwrap_or(u32::MAX);
+        self.until.minus(SPACING.saturating_mul(before))
+    }
+
+    /// All readings, oldest first.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = Reading> {
+        let channel = noise::deal(self.seed, 1);
+        (0..self.len()).map(move |index| {
+            // Index, not time: white noise needs another second for each reading.
+            let noise = channel.first().map_or(0.0, |noise| noise.at(index as f64 * 61.0));
+            let value = LEVEL + NOISE * noise + self.fault(index);
+            Reading {
+                sensor: self.sensor.clone(),
+                at: self.at(index),
+                value: (value * 1_000.0).round() / 1_000.0,
+                quality: Quality::Good,
+                unit: Some("mm/s".to_owned()),
+            }
+        })
+    }
+
+    fn fault(&self, index: usize) -> f64 {
+        let Some(into) = index.checked_sub(self.normal) else { return 0.0 };
+        let progress = (into + 1) as f64 / self.anomalous.max(1) as f64;
+        let (jump, climb) = match self.shape {
+            Shape::Normal => (0.0, 0.0),
+            Shape::Fault => (JUMP, CLIMB),
+            Shape::Drift => (0.0, JUMP + CLIMB),
+        };
+        self.magnitude * (jump + climb * progress)
+    }
+}
