@@ -91,11 +91,15 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<Rows, SenseError> {
         SenseError::Json { reason: "invalid UTF-8".to_owned(), line, column }
     })?;
     let first = text.trim_start().as_bytes().first().copied();
+    let mut single = false;
     let raw = match first {
         Some(b'[') => serde_json::from_str::<RawRows<'_>>(text).map_err(fault)?,
         Some(b'{') => match serde_json::from_str::<Envelope<'_>>(text).map_err(fault)?.readings {
             Some(rows) => rows,
-            None => RawRows { rows: vec![serde_json::from_str(text).map_err(fault)?], found: 1 },
+            None => {
+                single = true;
+                RawRows { rows: vec![serde_json::from_str(text).map_err(fault)?], found: 1 }
+            }
         },
         _ => {
             serde_json::from_str::<IgnoredAny>(text).map_err(fault)?;
@@ -105,7 +109,7 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<Rows, SenseError> {
     if raw.found > JSON_ROWS_MAX {
         return Err(SenseError::TooManyRows { found: raw.found, max: JSON_ROWS_MAX });
     }
-    let mut rows = Rows::default();
+    let mut rows = Rows { single, ..Rows::default() };
     for (index, row) in raw.rows.into_iter().enumerate() {
         match read_row(row, now) {
             Ok((reading, hint)) => {

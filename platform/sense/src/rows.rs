@@ -35,6 +35,8 @@ pub struct Rows {
     /// Text fields, which are no readings and were passed over.
     pub texts_skipped: usize,
     pub hints: Vec<Hint>,
+    /// The body was one reading, not a list.
+    pub single: bool,
 }
 
 impl Rows {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bus::Bus;
 use kernel::SharedClock;
+use sense::line::KeyMapping;
 use store::records::Records;
 use store::series::SharedSeries;
 use tokio::sync::{Mutex, OnceCell};
@@ -20,10 +21,10 @@ use crate::error::TelemetryError;
 use crate::model::UnknownSensors;
 use crate::records;
 
-pub(crate) use counters::{Counters, FAULTS, read};
+pub(crate) use counters::{Counters, FAULTS};
 pub use door::Door;
 pub(crate) use feed::Flow;
-pub(crate) use readings::{ReadingsAsked, SeriesAnswer, Shape};
+pub(crate) use readings::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;
 
@@ -35,11 +36,18 @@ pub struct TelemetrySettings {
     pub sensors_max: usize,
     /// Detector shards; 0 takes one per processor.
     pub detector_shards: usize,
+    /// How line protocol becomes keys.
+    pub mapping: KeyMapping,
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { unknown_sensors: UnknownSensors::Auto, sensors_max: 200_000, detector_shards: 0 }
+        Self {
+            unknown_sensors: UnknownSensors::Auto,
+            sensors_max: 200_000,
+            detector_shards: 0,
+            mapping: KeyMapping::default(),
+        }
     }
 }
 

@@ -1,0 +1,147 @@
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sense::line::{self, Precision};
+use sense::{Delivery, Origin};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web::{Caller, FieldError, Problem, Query, RawBody, Role};
+
+use super::ingest::faults;
+use super::{Desk, LINES_REFUSED, correlation, invalid};
+
+#[derive(Clone, Debug, Deserialize, garde::Validate, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WriteParams {
+    /// Unit of the times: `ns` (default), `us`, `ms` or `s`.
+    #[garde(length(max = 8))]
+    precision: Option<String>,
+    /// `real` (default), `simulated` or `replayed`.
+    #[garde(skip)]
+    #[param(value_type = Option<String>)]
+    #[serde(default)]
+    origin: Origin,
+}
+
+/// A problem that clients of Influx understand too.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct LineProblem {
+    #[serde(flatten)]
+    problem: Problem,
+    /// As Influx 2 says it: `invalid`.
+    code: &'static str,
+    /// As Influx 2 says it.
+    message: String,
+    /// As Influx 1 says it.
+    error: String,
+    accepted: usize,
+    rejected: usize,
+}
+
+/// Hand in readings as line protocol (Influx 1)
+///
+/// `measurement,site=north,asset=p-2 value=4.6 1700000000000000000`; see the manual for how tags
+/// become keys. Good lines are stored, bad ones named. A 204 means that all of it is durable.
+#[utoipa::path(
+    post, path = "/write", tag = "telemetry", params(WriteParams),
+    request_body(content = String, content_type = "text/plain"),
+    responses(
+        (status = 204, description = "Every line is durable"),
+        (status = 400, body = LineProblem, content_type = "application/problem+json"),
+        (status = 503, body = Problem),
+    )
+)]
+pub(crate) async fn write(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Query(params): Query<WriteParams>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    caller.need(Role::Ingest)?;
+    take(&desk, &caller, &params, &headers, &body).await
+}
+
+/// Hand in readings as line protocol (Influx 2)
+#[utoipa::path(
+    post, path = "/api/v2/write", tag = "telemetry", params(WriteParams),
+    request_body(content = String, content_type = "text/plain"),
+    responses(
+        (status = 204, description = "Every line is durable"),
+        (status = 400, body = LineProblem, content_type = "application/problem+json"),
+        (status = 503, body = Problem),
+    )
+)]
+pub(crate) async fn write_v2(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Query(params): Query<WriteParams>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    caller.need(Role::Ingest)?;
+    take(&desk, &caller, &params, &headers, &body).await
+}
+
+/// Answers clients of Influx that ask whether this is one
+#[utoipa::path(get, path = "/ping", tag = "telemetry", responses((status = 204, description = "Here")))]
+pub(crate) async fn ping() -> Response {
+    let version = [("x-influxdb-version", concat!("plainview-", env!("CARGO_PKG_VERSION")))];
+    (StatusCode::NO_CONTENT, version).into_response()
+}
+
+async fn take(
+    desk: &Desk,
+    caller: &Caller,
+    params: &WriteParams,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let precision = match params.precision.as_deref() {
+        None | Some("") => Precision::Nanoseconds,
+        Some(text) => {
+            Precision::parse(text).map_err(|error| invalid("precision", error.to_string()))?
+        }
+    };
+    let correlation_id = correlation(headers)?;
+    let received = desk.telemetry.clock.now();
+    let mut rows = line::parse(body, precision, &desk.mapping, received);
+    let delivery = Delivery {
+        source: format!("http {}", caller.name),
+        origin: params.origin,
+        correlation: Some(correlation_id),
+        received,
+        readings: std::mem::take(&mut rows.readings),
+    };
+    let receipt = desk.telemetry.take(delivery, &[]).await?;
+    desk.telemetry.count_unreadable(&rows);
+    let rejected = rows.refused_total + receipt.refused.len();
+    if rejected == 0 {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let errors = faults(&rows, &receipt, |row, field| match field {
+        "line" | "" => format!("line {row}"),
+        field => format!("line {row}: {field}"),
+    });
+    Ok(partial(receipt.accepted, rejected, errors))
+}
+
+fn partial(accepted: usize, rejected: usize, errors: Vec<FieldError>) -> Response {
+    let first = errors.first().map_or_else(String::new, |e| format!("{}: {}", e.field, e.reason));
+    let dropped = if rejected == 1 { "1 was".to_owned() } else { format!("{rejected} were") };
+    let message = format!("partial write: {accepted} readings stored, {dropped} refused; {first}");
+    let problem = Problem { errors, ..Problem::of(&LINES_REFUSED).detail(message.clone()) };
+    let body = LineProblem {
+        problem,
+        code: "invalid",
+        error: message.clone(),
+        message,
+        accepted,
+        rejected,
+    };
+    let mut response = (StatusCode::BAD_REQUEST, axum::Json(body)).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
