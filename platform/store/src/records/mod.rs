@@ -50,7 +50,7 @@ impl Records {
         self.backend
     }
 
-    /// The connection to read from outside a transaction.
+    /// The connection to read from outside a transaction. On SQLite it refuses to write.
     #[must_use]
     pub fn read(&self) -> &DatabaseConnection {
         &self.reader
@@ -93,6 +93,15 @@ impl Records {
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
+    }
+
+    /// Whether a commit that returned survives a loss of power: false when the server was told to
+    /// skip its fsync.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn is_durable(&self) -> Result<bool, RecordsError> {
+        open::is_durable(self).await
     }
 
     /// Answers when the database does.
