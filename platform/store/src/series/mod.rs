@@ -25,6 +25,9 @@ pub struct SeriesId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Offset(pub u64);
 
+/// Batches in order of their offsets.
+pub type Tail = Vec<(Offset, Arc<Batch>)>;
+
 /// Readings that arrived together, column by column. All columns have one length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
@@ -163,7 +166,7 @@ pub trait Series: Send + Sync {
         after: Offset,
         max: usize,
         wait: Duration,
-    ) -> BoxFuture<'_, Result<Vec<(Offset, Arc<Batch>)>, SeriesError>>;
+    ) -> BoxFuture<'_, Result<Tail, SeriesError>>;
 
     /// Tells that `reader` has finished everything up to `done`; the log keeps what comes after,
     /// across a restart too. Without any held reader the log keeps only what is not sealed.

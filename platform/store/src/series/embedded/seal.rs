@@ -124,7 +124,7 @@ impl Sealer {
         let failed = |error: &SeriesError| SeriesError::Failed { reason: error.to_string() };
         match request {
             Request::Seal { reply } => {
-                drop(reply.send(outcome.as_ref().map(|()| ()).map_err(failed)));
+                drop(reply.send(outcome.as_ref().copied().map_err(failed)));
             }
             Request::Retain { before, reply } => {
                 let removed = match outcome {

@@ -17,7 +17,7 @@ use super::{BATCH_READINGS_MAX, Embedded, Request, SENSORS_MAX, Shared};
 use super::{UNSEALED_FACTOR_MAX, checked, codec, read as answers};
 use crate::series::{
     Batch, Bucket, Corrected, Correction, Offset, Point, Series, SeriesError, SeriesId,
-    SeriesStatus, Span,
+    SeriesStatus, Span, Tail,
 };
 
 /// Bytes of readings in one answer to a follower, whatever it asked for.
@@ -26,8 +26,6 @@ const TAIL_BYTES_MAX: usize = 16 << 20;
 const TAIL_BATCHES_MAX: usize = 4_096;
 /// Readers that may hold the log back.
 const READERS_MAX: usize = 256;
-
-type Followed = Vec<(Offset, Arc<Batch>)>;
 
 impl Series for Embedded {
     fn register<'a>(
@@ -72,7 +70,7 @@ impl Series for Embedded {
         after: Offset,
         max: usize,
         wait: Duration,
-    ) -> BoxFuture<'_, Result<Followed, SeriesError>> {
+    ) -> BoxFuture<'_, Result<Tail, SeriesError>> {
         self.follow(after, max, wait).boxed()
     }
 
@@ -251,12 +249,7 @@ impl Embedded {
         Ok(())
     }
 
-    async fn follow(
-        &self,
-        after: Offset,
-        max: usize,
-        wait: Duration,
-    ) -> Result<Followed, SeriesError> {
+    async fn follow(&self, after: Offset, max: usize, wait: Duration) -> Result<Tail, SeriesError> {
         let mut last = self.shared.last.subscribe();
         let grown = last.wait_for(|last| *last > after);
         // Nothing in time is an answer too.
@@ -279,7 +272,7 @@ impl Embedded {
     }
 }
 
-fn from_log(shared: &Shared, after: Offset, max: usize) -> Result<Followed, SeriesError> {
+pub(super) fn from_log(shared: &Shared, after: Offset, max: usize) -> Result<Tail, SeriesError> {
     let mut batches = Vec::new();
     let mut bytes = 0;
     shared.with_log(|log| {
@@ -309,7 +302,7 @@ fn from_log(shared: &Shared, after: Offset, max: usize) -> Result<Followed, Seri
 }
 
 /// Keeps one answer to a follower within bounds; the first batch always stays.
-fn shorten(batches: &mut Followed) {
+fn shorten(batches: &mut Tail) {
     let mut bytes = 0;
     let fits = batches.iter().take_while(|(_, batch)| {
         let fits = bytes < TAIL_BYTES_MAX;

@@ -1,27 +1,35 @@
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use kernel::SystemClock;
+use kernel::{Quality, SensorKey, SystemClock, Timestamp};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::series::SharedSeries;
 use crate::series::conformance::{Harness, series_conformance};
+use crate::series::{Batch, Point, Series, SeriesId, SharedSeries, Span};
 
 struct Fixture {
     options: EmbeddedOptions,
     store: Option<Arc<Embedded>>,
     /// Removed when the test ends, after the store has let go of it.
-    dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut EmbeddedOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = EmbeddedOptions::new(dir.path(), SystemClock::shared());
+        let mut options = EmbeddedOptions::new(dir.path(), SystemClock::shared());
+        change(&mut options);
         let store = Some(Embedded::open(options.clone()).unwrap());
-        Self { options, store, dir }
+        Self { options, store, _dir: dir }
     }
 
     fn embedded(&self) -> &Arc<Embedded> {
@@ -61,4 +69,435 @@ mod conformance {
     use super::*;
 
     series_conformance!(Fixture::new);
+}
+
+const DAY: i64 = 20_776 * day::DAY_MICROS;
+const EVER: Span = Span { from: Timestamp::MIN, to: Timestamp::MAX };
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn sensor(store: &Embedded, name: &str) -> SeriesId {
+    let key = SensorKey::new(&format!("north/p-1/{name}")).unwrap();
+    store.register(&[key]).await.unwrap()[0]
+}
+
+fn point(at: i64, value: f64) -> Point {
+    Point { at: Timestamp::from_micros(DAY + at), value, quality: Quality::Good }
+}
+
+fn batch(id: SeriesId, range: std::ops::Range<i64>) -> Batch {
+    let mut batch = Batch::default();
+    range.for_each(|i| batch.push(id, point(i * 1_000, (i as f64 / 10.0).sin())));
+    batch
+}
+
+async fn all(store: &Embedded, id: SeriesId) -> Vec<Point> {
+    store.range(id, EVER, usize::MAX).await.unwrap()
+}
+
+/// Waits until `done` says so.
+async fn eventually<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
+    let start = Instant::now();
+    while !done().await {
+        assert!(start.elapsed() < DEADLINE, "never happened");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn day_file(fixture: &Fixture) -> PathBuf {
+    fixture.options.dir.join("days/2026-11-19.db")
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_share_few_commits() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    let before = store.commits();
+    let callers: Vec<_> = (0..64)
+        .map(|caller| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move {
+                let mut offsets = Vec::new();
+                for i in 0..20 {
+                    let at = caller * 20 + i;
+                    offsets.push(store.append(batch(id, at..at + 1)).await.unwrap());
+                }
+                offsets
+            })
+        })
+        .collect();
+    let mut offsets = Vec::new();
+    for caller in callers {
+        let own = caller.await.unwrap();
+        assert!(own.is_sorted());
+        offsets.extend(own.into_iter().map(|offset| offset.0));
+    }
+    offsets.sort_unstable();
+    assert_eq!(offsets, (1..=1_280).collect::<Vec<_>>());
+    let commits = store.commits() - before;
+    assert!(commits <= 1_280 / 4, "{commits} commits for 1280 appends");
+    assert_eq!(all(store, id).await.len(), 1_280);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_miss_nothing_while_it_is_sealed() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    let sealing = {
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            for _ in 0..25 {
+                store.seal_now().await.unwrap();
+            }
+        })
+    };
+    let mut acked = 0;
+    while !sealing.is_finished() {
+        store.append(batch(id, acked..acked + 200)).await.unwrap();
+        acked += 200;
+        let seen = all(store, id).await;
+        assert_eq!(seen.len(), acked as usize);
+        let day = Duration::from_secs(86_400);
+        let bucket = store.buckets(id, EVER_BUT_BRIEF, day).await.unwrap();
+        assert_eq!(bucket[0].count, acked as u64);
+    }
+    sealing.await.unwrap();
+    assert!(acked > 400, "only {acked} readings beside the seals");
+}
+
+const EVER_BUT_BRIEF: Span =
+    Span { from: Timestamp::from_micros(DAY), to: Timestamp::from_micros(DAY + day::DAY_MICROS) };
+
+#[tokio::test]
+async fn a_crash_before_the_watermark_doubles_nothing() {
+    let mut fixture = Fixture::new();
+    let id = sensor(fixture.embedded(), "flow").await;
+    let store = fixture.embedded();
+    store.append(batch(id, 0..3_000)).await.unwrap();
+    store.seal_now().await.unwrap();
+    // A changed value, a repeat and news, all of which reach the blocks before the crash.
+    let mut more = batch(id, 2_000..5_000);
+    more.value[0] = 77.0;
+    store.append(more).await.unwrap();
+    fixture.options.faults.stop_before_watermark();
+    store.seal_now().await.unwrap_err();
+    assert!(store.status().await.unwrap().unsealed > 0);
+    let wanted = all(store, id).await;
+    assert_eq!((wanted.len(), wanted[2_000].value), (5_000, 77.0));
+
+    for round in 0..3 {
+        fixture.close();
+        fixture.open();
+        let store = fixture.embedded();
+        assert_eq!(all(store, id).await, wanted, "round {round}");
+        if round == 0 {
+            store.seal_now().await.unwrap_err();
+            fixture.options.faults.heal();
+        } else {
+            store.seal_now().await.unwrap();
+            assert_eq!(store.status().await.unwrap().unsealed, 0);
+        }
+    }
+    let store = fixture.embedded();
+    let day = store.buckets(id, EVER_BUT_BRIEF, Duration::from_secs(86_400)).await.unwrap();
+    assert_eq!(day[0].count, 5_000);
+    let trail = store.corrections(id, 10).await.unwrap();
+    assert_eq!(trail.len(), 1, "{trail:?}");
+    assert_eq!((trail[0].before, trail[0].after), (Some(wanted_before()), 77.0));
+    drop(trail);
+    let rows: i64 = Connection::open(day_file(&fixture))
+        .unwrap()
+        .query_row("SELECT count(*) FROM data", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 1, "5,000 readings fit one block");
+}
+
+fn wanted_before() -> f64 {
+    200.0f64.sin()
+}
+
+#[tokio::test]
+async fn blocks_end_large_enough() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    for i in 0..40 {
+        store.append(batch(id, i * 300..(i + 1) * 300)).await.unwrap();
+        store.seal_now().await.unwrap();
+    }
+    let conn = Connection::open(day_file(&fixture)).unwrap();
+    let mut select = conn.prepare("SELECT summary FROM block ORDER BY first").unwrap();
+    let counts: Vec<_> = select
+        .query_map([], |row| row.get::<_, Vec<u8>>(0))
+        .unwrap()
+        .map(|bytes| block::Summary::from_bytes(&bytes.unwrap()).unwrap().count as usize)
+        .collect();
+    assert_eq!(counts.iter().sum::<usize>(), 12_000);
+    let (_, full) = counts.split_last().unwrap();
+    assert!(full.iter().all(|count| *count >= block::BLOCK_POINTS_SMALL), "{counts:?}");
+    assert_eq!(all(store, id).await.len(), 12_000);
+}
+
+#[tokio::test]
+async fn a_damaged_block_is_not_served_and_the_others_are() {
+    let mut fixture = Fixture::new();
+    let (a, b) = (sensor(fixture.embedded(), "a").await, sensor(fixture.embedded(), "b").await);
+    let store = fixture.embedded();
+    store.append(batch(a, 0..9_000)).await.unwrap();
+    store.append(batch(b, 0..100)).await.unwrap();
+    store.seal_now().await.unwrap();
+    let whole = all(store, a).await;
+    fixture.close();
+    let conn = Connection::open(day_file(&fixture)).unwrap();
+    let (id, first): (i64, i64) = conn
+        .query_row(
+            "SELECT id, first FROM block WHERE series = ?1 ORDER BY first LIMIT 1",
+            [a.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(first, DAY);
+    let mut bytes: Vec<u8> =
+        conn.query_row("SELECT bytes FROM data WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    conn.execute("UPDATE data SET bytes = ?1 WHERE id = ?2", rusqlite::params![bytes, id]).unwrap();
+    drop(conn);
+
+    fixture.open();
+    let store = fixture.embedded();
+    let left = all(store, a).await;
+    assert!(left.len() < whole.len() && whole.ends_with(&left));
+    assert_eq!(all(store, b).await.len(), 100);
+    assert_eq!(store.status().await.unwrap().quarantined, 1);
+    // New readings among the damaged ones are stored beside them.
+    store.append(batch(a, 10..20)).await.unwrap();
+    store.seal_now().await.unwrap();
+    assert_eq!(all(store, a).await[..10], whole[10..20]);
+    fixture.close();
+    fixture.open();
+    let store = fixture.embedded();
+    assert_eq!(store.status().await.unwrap().quarantined, 1, "remembered");
+    assert_eq!(all(store, a).await.len(), left.len() + 10);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_in_a_day_file_never_changes_a_value() {
+    let mut fixture = Fixture::new();
+    let (a, b) = (sensor(fixture.embedded(), "a").await, sensor(fixture.embedded(), "b").await);
+    let store = fixture.embedded();
+    store.append(batch(a, 0..9_000)).await.unwrap();
+    store.append(batch(b, 0..5_000)).await.unwrap();
+    store.seal_now().await.unwrap();
+    let whole = [all(store, a).await, all(store, b).await];
+    fixture.close();
+    let sound = fs::read(day_file(&fixture)).unwrap();
+    let (mut lost, mut unnoticed) = (0, 0);
+    // A prime stride visits every kind of page.
+    for place in (0..sound.len() * 8).step_by(8_191) {
+        let mut flipped = sound.clone();
+        flipped[place / 8] ^= 1 << (place % 8);
+        fs::write(day_file(&fixture), flipped).unwrap();
+        fixture.open();
+        let store = fixture.embedded();
+        let mut missing = 0;
+        for (id, whole) in [a, b].into_iter().zip(&whole) {
+            let seen = all(store, id).await;
+            let mut rest = whole.iter();
+            assert!(seen.iter().all(|p| rest.any(|w| w == p)), "bit {place} changed a reading");
+            missing += whole.len() - seen.len();
+        }
+        lost += usize::from(missing > 0);
+        unnoticed += usize::from(missing > 0 && store.status().await.unwrap().quarantined == 0);
+        fixture.close();
+        fs::remove_file(fixture.options.dir.join("log.db")).unwrap();
+        for name in ["log.db-wal", "log.db-shm"] {
+            drop(fs::remove_file(fixture.options.dir.join(name)));
+        }
+        fixture.open();
+        sensor(fixture.embedded(), "a").await;
+        sensor(fixture.embedded(), "b").await;
+        fixture.close();
+    }
+    assert!(lost > 0, "no flip hit a block");
+    assert_eq!(unnoticed, 0, "of {lost} damaging flips");
+}
+
+#[tokio::test]
+async fn an_unreadable_day_is_set_aside_and_written_anew() {
+    let mut fixture = Fixture::new();
+    let id = sensor(fixture.embedded(), "flow").await;
+    let store = fixture.embedded();
+    store.append(batch(id, 0..100)).await.unwrap();
+    store.seal_now().await.unwrap();
+    fixture.close();
+    fs::write(day_file(&fixture), vec![0x5a; 70_000]).unwrap();
+    fixture.open();
+    let store = fixture.embedded();
+    assert_eq!(all(store, id).await, vec![]);
+    assert_eq!(store.status().await.unwrap().quarantined, 1);
+    store.append(batch(id, 50..60)).await.unwrap();
+    store.seal_now().await.unwrap();
+    assert_eq!(all(store, id).await.len(), 10);
+    let names = fs::read_dir(fixture.options.dir.join("days")).unwrap();
+    let names: Vec<_> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().any(|name| name.starts_with("2026-11-19.damaged-")), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_torn_log_keeps_a_prefix() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    for i in 0..12 {
+        store.append(batch(id, i * 10..(i + 1) * 10)).await.unwrap();
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(&fixture.options.dir, copy.path());
+    let wal = fs::read(copy.path().join("log.db-wal")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for cut in (0..=wal.len()).rev().step_by(wal.len() / 60 + 1) {
+        let torn = tempfile::tempdir().unwrap();
+        copy_dir(copy.path(), torn.path());
+        drop(fs::remove_file(torn.path().join("log.db-shm")));
+        fs::write(torn.path().join("log.db-wal"), &wal[..cut]).unwrap();
+        let options = EmbeddedOptions::new(torn.path(), SystemClock::shared());
+        let opened = Embedded::open(options).unwrap();
+        let last = opened.status().await.unwrap().last.0;
+        seen.insert(last);
+        if last > 0 {
+            assert_eq!(all(&opened, id).await.len(), last as usize * 10, "whole batches");
+            let next = opened.append(batch(id, 990..991)).await.unwrap();
+            assert_eq!(next.0, last + 1);
+        }
+    }
+    assert_eq!(seen.last(), Some(&12), "the whole log is there when nothing is torn");
+    assert!(seen.len() > 6, "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_batch_is_skipped_and_counted() {
+    let mut fixture = Fixture::new();
+    let id = sensor(fixture.embedded(), "flow").await;
+    for i in 0..3 {
+        fixture.embedded().append(batch(id, i * 10..(i + 1) * 10)).await.unwrap();
+    }
+    fixture.close();
+    let conn = Connection::open(fixture.options.dir.join("log.db")).unwrap();
+    let mut data: Vec<u8> =
+        conn.query_row("SELECT data FROM batch WHERE seq = 2", [], |row| row.get(0)).unwrap();
+    data[60] ^= 4;
+    conn.execute("UPDATE batch SET data = ?1 WHERE seq = 2", [data]).unwrap();
+    drop(conn);
+    fixture.open();
+    let store = fixture.embedded();
+    assert_eq!(all(store, id).await.len(), 20);
+    assert_eq!(store.status().await.unwrap().quarantined, 1);
+    let tail = store.tail(Offset(0), 9, Duration::ZERO).await.unwrap();
+    assert_eq!(tail.iter().map(|(offset, _)| offset.0).collect::<Vec<_>>(), vec![1, 3]);
+    assert_eq!(store.append(batch(id, 30..31)).await.unwrap(), Offset(4));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers_alone() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    let first = store.append(batch(id, 0..10)).await.unwrap();
+    fixture.options.faults.disk_full();
+    let refused = store.append(batch(id, 10..20)).await;
+    assert!(matches!(refused, Err(SeriesError::Full { .. })), "{refused:?}");
+    assert!(store.status().await.unwrap().fault.is_some());
+    assert_eq!(all(store, id).await.len(), 10, "reads go on");
+    fixture.options.faults.heal();
+    eventually(|| async { store.status().await.unwrap().fault.is_none() }).await;
+    assert_eq!(store.append(batch(id, 10..20)).await.unwrap(), Offset(first.0 + 1));
+    assert_eq!(all(store, id).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_never_tried_again() {
+    let mut fixture = Fixture::new();
+    let id = sensor(fixture.embedded(), "flow").await;
+    let store = fixture.embedded();
+    store.append(batch(id, 0..10)).await.unwrap();
+    fixture.options.faults.sync_fails();
+    let refused = store.append(batch(id, 10..20)).await;
+    assert!(matches!(refused, Err(SeriesError::Failed { .. })), "{refused:?}");
+    fixture.options.faults.heal();
+    let refused = store.append(batch(id, 10..20)).await;
+    assert!(matches!(refused, Err(SeriesError::Failed { .. })), "{refused:?}");
+    assert!(store.status().await.unwrap().fault.is_some());
+    assert_eq!(all(store, id).await.len(), 10, "reads go on");
+    fixture.close();
+    fixture.open();
+    let store = fixture.embedded();
+    assert_eq!(all(store, id).await.len(), 10);
+    assert_eq!(store.append(batch(id, 10..20)).await.unwrap(), Offset(2));
+}
+
+#[tokio::test]
+async fn the_hard_limit_costs_a_reader_its_place() {
+    let fixture = Fixture::with(|options| {
+        options.log_bytes_max = 200_000;
+        options.seal_points = 5_000;
+    });
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    store.hold("stopped", Offset(0)).await.unwrap();
+    let mut sent = 0;
+    for _ in 0..60 {
+        eventually(|| async { store.append(batch(id, sent..sent + 1_000)).await.is_ok() }).await;
+        sent += 1_000;
+    }
+    store.seal_now().await.unwrap();
+    eventually(|| async {
+        let tail = store.shared.truncated.load(Relaxed);
+        tail > 0 && store.shared.log_bytes.load(Relaxed) <= 200_000
+    })
+    .await;
+    let from_log = series::from_log(&store.shared, Offset(0), 1);
+    assert!(matches!(from_log, Err(SeriesError::Truncated { wanted: Offset(0), .. })));
+    assert_eq!(all(store, id).await.len(), sent as usize, "every reading is in blocks");
+}
+
+#[tokio::test]
+async fn a_backlog_that_cannot_be_sealed_is_refused() {
+    let fixture = Fixture::with(|options| options.seal_points = 100);
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    fixture.options.faults.stop_before_watermark();
+    let mut sent = 0;
+    let refused = loop {
+        match store.append(batch(id, sent..sent + 50)).await {
+            Ok(_) => sent += 50,
+            Err(error) => break error,
+        }
+        assert!(sent < 10_000, "the backlog has no bound");
+    };
+    assert!(matches!(refused, SeriesError::Busy { .. }), "{refused}");
+    fixture.options.faults.heal();
+    store.seal_now().await.unwrap();
+    store.append(batch(id, sent..sent + 50)).await.unwrap();
+    assert_eq!(all(store, id).await.len(), sent as usize + 50);
+}
+
+#[tokio::test]
+async fn one_store_at_a_time() {
+    let fixture = Fixture::new();
+    assert!(matches!(Embedded::open(fixture.options.clone()), Err(SeriesError::Io(_))));
 }

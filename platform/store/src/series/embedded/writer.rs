@@ -156,10 +156,9 @@ impl Writer {
         }
         let queued: usize = group.iter().map(size).sum();
         self.shared.queue.left(group.len(), queued);
-        if let Some(index) = group.iter().position(|c| matches!(c, Command::RestartWal { .. })) {
-            if let Command::RestartWal { reply } = group.swap_remove(index) {
-                self.restart_wal(reply);
-            }
+        let restart = group.iter().position(|c| matches!(c, Command::RestartWal { .. }));
+        if let Some(Command::RestartWal { reply }) = restart.map(|index| group.remove(index)) {
+            self.restart_wal(reply);
         }
         if !group.is_empty() {
             self.commit(group);
@@ -171,10 +170,11 @@ impl Writer {
         let outcome = self.transact(group, &mut effects);
         if let Err(fault) = &outcome {
             // After a failed sync the connection is not used again, not even to roll back.
-            if matches!(fault, Fault::Full(_)) && !self.log.conn.is_autocommit() {
-                if let Err(error) = self.log.conn.execute_batch("ROLLBACK") {
-                    tracing::warn!(%error, "rolling back a full log");
-                }
+            if matches!(fault, Fault::Full(_))
+                && !self.log.conn.is_autocommit()
+                && let Err(error) = self.log.conn.execute_batch("ROLLBACK")
+            {
+                tracing::warn!(%error, "rolling back a full log");
             }
             self.next -= self.appended.len() as u64;
             self.appended.clear();
@@ -192,7 +192,7 @@ impl Writer {
             grew
         });
         for effect in effects {
-            effect(&self.shared, outcome.as_ref().map(|()| ()));
+            effect(&self.shared, outcome.as_ref().copied());
         }
     }
 
