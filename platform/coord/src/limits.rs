@@ -132,3 +132,101 @@ fn duration(picos: Picos) -> Duration {
     // Rounded up: coming back a nanosecond early would be refused again.
     Duration::from_nanos(u64::try_from(picos.div_ceil(1_000)).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use testkit::FakeClock;
+
+    use super::*;
+
+    const TEN_A_MINUTE: Rate = Rate { calls: 10, per: Duration::from_secs(60), burst: 3 };
+
+    fn limits() -> (Arc<FakeClock>, Limits) {
+        let clock = FakeClock::shared();
+        (Arc::clone(&clock), Limits::new(clock))
+    }
+
+    #[test]
+    fn a_burst_then_an_even_pace() {
+        let (clock, limits) = limits();
+        let check = || limits.check("actuation", "one", TEN_A_MINUTE, 1);
+        let left: Vec<u32> = (0..3).map(|_| check().remaining).collect();
+        assert_eq!(left, [2, 1, 0]);
+        let refused = check();
+        assert!(!refused.allowed);
+        assert_eq!(refused.retry_after, Duration::from_secs(6));
+        assert_eq!(refused.reset, Duration::from_secs(18));
+        clock.advance(refused.retry_after - Duration::from_nanos(1));
+        assert!(!check().allowed);
+        clock.advance(Duration::from_nanos(1));
+        assert!(check().allowed);
+        assert!(!check().allowed);
+    }
+
+    #[test]
+    fn never_more_than_burst_plus_rate_in_any_window() {
+        let (clock, limits) = limits();
+        let mut allowed = 0;
+        for _ in 0..6_000 {
+            allowed += u32::from(limits.check("a", "one", TEN_A_MINUTE, 1).allowed);
+            clock.advance(Duration::from_millis(100));
+        }
+        assert_eq!(allowed, 3 + 99, "burst, and one every 6 s in 600 s");
+    }
+
+    #[test]
+    fn callers_and_classes_are_apart() {
+        let (_clock, limits) = limits();
+        while limits.check("a", "one", TEN_A_MINUTE, 1).allowed {}
+        assert!(limits.check("a", "two", TEN_A_MINUTE, 1).allowed);
+        assert!(limits.check("b", "one", TEN_A_MINUTE, 1).allowed);
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_changes_nothing() {
+        let (clock, limits) = limits();
+        while limits.check("a", "one", TEN_A_MINUTE, 1).allowed {}
+        for to in [0, 4_000_000_000] {
+            clock.set(kernel::Timestamp::from_secs(to));
+            assert!(!limits.check("a", "one", TEN_A_MINUTE, 1).allowed);
+        }
+    }
+
+    #[test]
+    fn a_call_dearer_than_the_burst_waits_for_all_of_it_and_owes_the_rest() {
+        let (clock, limits) = limits();
+        let rate = Rate { calls: 50_000_000, per: Duration::from_secs(1), burst: 50_000_000 };
+        assert!(limits.check("bytes", "one", rate, 100_000_000).allowed);
+        let refused = limits.check("bytes", "one", rate, 1);
+        assert!(!refused.allowed && refused.retry_after > Duration::from_secs(1));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(limits.check("bytes", "one", rate, 0).remaining, 50_000_000);
+    }
+
+    #[test]
+    fn a_rate_of_nothing_allows_nothing() {
+        let (_clock, limits) = limits();
+        for rate in [Rate { calls: 0, ..TEN_A_MINUTE }, Rate { burst: 0, ..TEN_A_MINUTE }] {
+            assert!(!limits.check("a", "one", rate, 1).allowed);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_callers_stays_bounded_and_keeps_the_busiest() {
+        let (clock, limits) = limits();
+        while limits.check("a", "greedy", TEN_A_MINUTE, 1).allowed {}
+        for caller in 0..3 * CALLERS_MAX {
+            limits.check("a", &caller.to_string(), TEN_A_MINUTE, 1);
+        }
+        let known = |limits: &Limits| limits.busy.lock().unwrap()["a"].len();
+        assert!(known(&limits) <= CALLERS_MAX);
+        assert!(!limits.check("a", "greedy", TEN_A_MINUTE, 1).allowed);
+        clock.advance(Duration::from_secs(60));
+        for caller in 0..=CALLERS_MAX {
+            limits.check("a", &format!("later {caller}"), TEN_A_MINUTE, 1);
+        }
+        assert!(known(&limits) <= CALLERS_MAX);
+    }
+}
