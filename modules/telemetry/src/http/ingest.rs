@@ -1,10 +1,11 @@
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use kernel::CorrelationId;
 use sense::{Delivery, Origin, Receipt, Rows, SenseError, json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Caller, FieldError, Json, JsonBytes, Problem, Query, Role};
+use web::{Caller, FieldError, Json, JsonBytes, Problem, Query, RequestId, Role};
 
 use super::{Desk, READINGS_REFUSED, READINGS_UNREADABLE, correlation};
 
@@ -22,8 +23,9 @@ pub(crate) struct IngestParams {
 }
 
 /// One reading as a sender writes it.
+///
+/// Documents the body only: bodies are read row by row.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "documents the body, which is read row by row")]
 pub(crate) struct ReadingBody {
     /// `site/asset/measure`; `sensor_id` is read too.
     #[schema(example = "north/p-2/vibration")]
@@ -73,6 +75,7 @@ pub(crate) async fn ingest(
     caller: Caller,
     Query(params): Query<IngestParams>,
     headers: HeaderMap,
+    request_id: Option<Extension<RequestId>>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<IngestAnswer>, Problem> {
     caller.need(Role::Ingest)?;
@@ -97,14 +100,13 @@ pub(crate) async fn ingest(
     desk.telemetry.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     let Some(offset) = receipt.offset else { return Err(refused(rejected, errors)) };
-    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
     Ok(Json(IngestAnswer {
         accepted: receipt.accepted,
         rejected,
         errors,
         offset,
         correlation_id,
-        request_id: request_id.map(str::to_owned),
+        request_id: request_id.map(|Extension(RequestId(id))| id),
     }))
 }
 

@@ -127,3 +127,6 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<kernel::Timestamp>, Pr
     })
     .transpose()
 }
+
+#[cfg(test)]
+mod tests;

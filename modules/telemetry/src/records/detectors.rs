@@ -115,3 +115,11 @@ pub(crate) async fn save_checkpoint(tx: &Tx, name: &str, done: u64) -> Result<()
         .await?;
     Ok(())
 }
+
+/// Loses everything that the detectors wrote down.
+#[cfg(test)]
+pub(crate) async fn forget_detectors(tx: &Tx) -> Result<(), TelemetryError> {
+    state::Entity::delete_many().exec(tx.conn()).await?;
+    mark::Entity::delete_many().exec(tx.conn()).await?;
+    Ok(())
+}

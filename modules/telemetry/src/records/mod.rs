@@ -8,6 +8,8 @@ use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
 
 pub(crate) use anomalies::{AnomalyFilter, anomalies, record_anomaly, standing};
+#[cfg(test)]
+pub(crate) use detectors::forget_detectors;
 pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
 

@@ -128,3 +128,6 @@ impl Telemetry {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
