@@ -249,7 +249,7 @@ mod tests {
         let problem: Value = serde_json::from_str(&text).unwrap();
         let fields: Vec<_> =
             problem["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
-        assert_eq!(json!(fields), json!(["reason", "hours", "notes[1].text"]));
+        assert_eq!(json!(fields), json!(["hours", "notes[1].text", "reason"]));
         assert_eq!(post_json("/shelve", r#"{"reason":"leak","hours":2}"#).await.1, "leak 2 0");
     }
 

@@ -27,7 +27,7 @@ mod settings;
 mod stream;
 mod system;
 #[cfg(test)]
-mod test_records;
+mod test_world;
 
 pub use app::{App, Deps};
 pub use assets::{Asset, Assets};

@@ -1,8 +1,8 @@
 use super::*;
-use crate::test_records;
+use crate::test_world;
 
 async fn keys() -> (tempfile::TempDir, Keys) {
-    let (dir, records) = test_records::open(&Keys::migrations()).await;
+    let (dir, records) = test_world::records(&Keys::migrations()).await;
     let configured =
         ConfiguredKey::parse_list("grafana:viewer:0123456789abcdef,fedcba9876543210").unwrap();
     (dir, Keys::new(records, kernel::SystemClock::shared(), configured))
