@@ -19,16 +19,26 @@ pub(super) async fn migrate(
     migrations: &[Migration],
     now: kernel::Timestamp,
 ) -> Result<Vec<&'static str>, RecordsError> {
+    let known: BTreeSet<&str> = migrations.iter().map(|migration| migration.name).collect();
+    let applied = make_ledger(records).await?;
+    if let Some(name) = applied.iter().find(|name| !known.contains(name.as_str())) {
+        return Err(RecordsError::NewerSchema { name: name.clone() });
+    }
+    ensure(records, migrations, now).await
+}
+
+/// As [`migrate`], for a part of the schema: what else the ledger holds is not looked at.
+pub(super) async fn ensure(
+    records: &Records,
+    migrations: &[Migration],
+    now: kernel::Timestamp,
+) -> Result<Vec<&'static str>, RecordsError> {
     let mut ordered: Vec<&Migration> = migrations.iter().collect();
     ordered.sort_by_key(|migration| migration.name);
     if let Some(pair) = ordered.windows(2).find(|pair| pair[0].name == pair[1].name) {
         return Err(RecordsError::DuplicateMigration { name: pair[0].name });
     }
     let applied = make_ledger(records).await?;
-    let known: BTreeSet<&str> = ordered.iter().map(|migration| migration.name).collect();
-    if let Some(name) = applied.iter().find(|name| !known.contains(name.as_str())) {
-        return Err(RecordsError::NewerSchema { name: name.clone() });
-    }
     let mut fresh = Vec::new();
     for migration in ordered.into_iter().filter(|m| !applied.contains(m.name)) {
         if apply(records, migration, now).await? {

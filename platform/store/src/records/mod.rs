@@ -89,6 +89,19 @@ impl Records {
         migrate::migrate(self, migrations, now).await
     }
 
+    /// Applies what is missing of `migrations` alone, whatever else the database holds: for a tool
+    /// that needs a few tables of a database that may be newer. Returns the names newly applied.
+    ///
+    /// # Errors
+    /// When a change fails; its migration is rolled back.
+    pub async fn ensure(
+        &self,
+        migrations: &[Migration],
+        now: kernel::Timestamp,
+    ) -> Result<Vec<&'static str>, RecordsError> {
+        migrate::ensure(self, migrations, now).await
+    }
+
     /// Changes whenever a transaction of this process commits; what waiting readers wake on.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
