@@ -1,6 +1,8 @@
 //! The conformance suite of leases, quotas and idempotency keys: on SQLite always, on Postgres
 //! when the environment names a server (`PLAINVIEW_TEST_POSTGRES_URL`).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! The conformance suite of records: on SQLite always, on Postgres when the environment names a
 //! server (`PLAINVIEW_TEST_POSTGRES_URL`).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 use std::time::Duration;
 
 use kernel::{Retryable, Timestamp};
@@ -173,6 +175,15 @@ async fn a_newer_schema_and_twin_names_are_refused() {
         let twins = [table("t_0001", "numbers"), table("t_0001", "other")];
         let refused = records.migrate(&twins, NOW).await;
         assert!(matches!(refused, Err(RecordsError::DuplicateMigration { name: "t_0001" })));
+    }
+}
+
+#[tokio::test]
+async fn a_tool_gets_its_tables_whatever_else_there_is() {
+    for (_database, records) in fresh().await {
+        let own = [table("s_0001", "other")];
+        assert_eq!(records.ensure(&own, NOW).await.unwrap(), ["s_0001"]);
+        assert!(records.ensure(&own, NOW).await.unwrap().is_empty());
     }
 }
 
