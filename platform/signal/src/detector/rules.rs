@@ -81,6 +81,9 @@ pub(super) struct RuleBook {
     #[serde(with = "crate::exact::one")]
     late_share: f64,
     score_calm: u32,
+    /// Highest score since the anomaly started.
+    #[serde(with = "crate::exact::one")]
+    score_peak: f64,
     /// Since when the score has been above the clearing level, µs.
     score_rose_at: i64,
     rate_calm: u32,
@@ -150,6 +153,11 @@ impl RuleBook {
             self.interval.learn(at.saturating_sub(heard_at) as f64 / 1e6);
             self.heard_at = Some(at);
         }
+    }
+
+    /// Takes back a time that only an unbelieved reading had: `at` is the newest believed one.
+    pub(super) fn believed(&mut self, at: i64) {
+        self.heard_at = Some(at);
     }
 
     /// Seconds between readings as learned so far.
@@ -237,10 +245,12 @@ impl RuleBook {
             self.score_calm = 0;
             sight.surprise.ready && score >= super::THRESHOLD
         };
+        let standing = self.active.contains(Rule::Score);
+        self.score_peak = if standing { self.score_peak.max(score) } else { score };
         let claim = Claim {
             rule: Rule::Score,
             aspect: Some(sight.surprise.aspect),
-            severity: score,
+            severity: self.score_peak,
             observed: sight.surprise.aspect_observed,
             expected: Some(sight.surprise.aspect_expected),
             limit: None,
@@ -378,7 +388,10 @@ impl FlatRun {
         if repeats {
             self.length = self.length.saturating_add(1);
         } else {
-            self.longest = self.longest.max(self.length);
+            // A run that was found to be a fault is no measure of what is normal.
+            if !self.is_longer_than_ever() {
+                self.longest = self.longest.max(self.length);
+            }
             *self = Self { anchor: value, started: at, length: 1, ..*self };
         }
         self.samples = self.samples.saturating_add(1);

@@ -86,6 +86,7 @@ impl SensorDetector {
         let surprise = self.scorer.observe(at, value, elapsed_s, self.rules.interval_s());
         let sight = Sight { at, value, elapsed_s, surprise: &surprise, before };
         self.rules.heard(at, &self.profile, before, &mut findings);
+        self.rules.believed(at);
         self.rules.judge(&sight, &self.profile, &mut findings);
         self.last_at = Some(at);
         self.last = LastWord { score: surprise.score, ready: surprise.ready };
@@ -145,3 +146,6 @@ fn is_believed(quality: Quality) -> bool {
 fn is_from_elsewhen(quality: Quality) -> bool {
     matches!(quality.reason(), Some(Reason::FutureTime | Reason::Stale))
 }
+
+#[cfg(test)]
+mod tests;

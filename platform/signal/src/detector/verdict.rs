@@ -132,7 +132,8 @@ pub struct Finding {
     pub phase: Phase,
     /// For `score`: what about the reading is unusual.
     pub aspect: Option<Aspect>,
-    /// 0 (worth a note) to 1 (as bad as this rule gets).
+    /// 0 (worth a note) to 1 (as bad as this rule gets). For `score` the score itself, when cleared
+    /// the highest since the onset.
     pub severity: f64,
     /// The measured value; for a shifted level that level, for `missing` the silence in seconds, for
     /// `out_of_order` the share of late readings.

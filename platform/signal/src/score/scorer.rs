@@ -5,6 +5,8 @@ use super::tail::Tail;
 
 /// Readings before the score counts.
 const WARM_UP: u64 = 150;
+/// Readings until the levels have found their place; the distributions start after them.
+const PLACED: u64 = 30;
 /// Readings until levels and spreads are trusted enough to limit what one reading does to them.
 const SETTLED: u64 = 100;
 /// Readings that the distributions remember.
@@ -19,8 +21,10 @@ const SEASON_WEIGHT: f64 = 0.08;
 const SEASON_SURPRISE_MAX: f64 = 20.0;
 /// A single jump is the most common kind of noise and counts half.
 const JUMP_SHARE: f64 = 0.5;
-/// One reading moves a level by no more than this many spreads, the baseline by a fifth of it.
-const PULL_MAX: f64 = 100.0;
+/// One reading moves a level by no more than this many spreads, the baseline by a fifth of it. Each
+/// further reading out there doubles that twice, so that a glitch is forgotten and a step is not.
+const PULL_MAX: f64 = 25.0;
+const FAR_MAX: u32 = 31;
 const PULL_SHARE_LONG: f64 = 0.2;
 /// Spreads are taken to be at least this share of the level.
 const SPREAD_MIN: f64 = 1e-6;
@@ -80,6 +84,8 @@ pub struct Baseline {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scorer {
     samples: u64,
+    /// Readings in a row that lay further out than one may pull.
+    far: u32,
     #[serde(with = "crate::exact::one")]
     last_few: f64,
     #[serde(with = "crate::exact::one")]
@@ -140,8 +146,9 @@ impl Scorer {
         }
         let jump = self.look_at_jump(value);
         self.follow(value);
-        let short = shift(&mut self.short_tail, self.short, self.long);
-        let middle = shift(&mut self.middle_tail, self.middle, self.long);
+        let placed = self.is_placed();
+        let short = shift(&mut self.short_tail, self.short, self.long, placed);
+        let middle = shift(&mut self.middle_tail, self.middle, self.long, placed);
         let season = self.look_at_season(at, value);
         self.settle(value);
         let ready = self.samples > WARM_UP;
@@ -182,6 +189,10 @@ impl Scorer {
         weight.max(1.0 / self.samples as f64)
     }
 
+    fn is_placed(&self) -> bool {
+        self.samples > PLACED
+    }
+
     /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed.
     fn look_at_jump(&mut self, value: f64) -> Look {
         let distance = (value - self.last_few).abs();
@@ -190,11 +201,14 @@ impl Scorer {
         let relative = (distance / (self.jitter + f64::MIN_POSITIVE)).ln_1p().min(LOG_MAX);
         let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
         let usual = self.jump_tail.usual_max().exp_m1() * self.jitter;
-        self.jump_tail.learn(relative, MEMORY);
+        if self.is_placed() {
+            self.jump_tail.learn(relative, MEMORY);
+        }
         Look { surprise, observed: value, centre, usual }
     }
 
     fn look_at_season(&mut self, at: i64, value: f64) -> Look {
+        let value = self.long + self.pulled(value - self.long);
         let mut look = Look { surprise: 0.0, observed: value, centre: value, usual: 0.0 };
         if let Some(expected) = self.season.expected(at) {
             let distance = (value - expected).abs();
@@ -216,9 +230,11 @@ impl Scorer {
 
     /// Moves the short levels towards the reading.
     fn follow(&mut self, value: f64) {
-        self.last_few += self.weight(LAST_FEW) * (value - self.last_few);
+        let is_far = (value - self.middle).abs() > self.pull_max();
+        self.last_few += self.weight(LAST_FEW) * self.pulled(value - self.last_few);
         self.short += self.weight(SHORT) * self.pulled(value - self.short);
         self.middle += self.weight(MIDDLE) * self.pulled(value - self.middle);
+        self.far = if is_far { (self.far + 1).min(FAR_MAX) } else { 0 };
     }
 
     /// Moves the baseline towards the reading.
@@ -239,11 +255,12 @@ impl Scorer {
         if self.samples < SETTLED || self.spread <= 0.0 {
             return f64::MAX;
         }
-        PULL_MAX * self.spread.max(SPREAD_MIN * self.long.abs())
+        let widening = (1_u64 << (2 * self.far)) as f64;
+        PULL_MAX * widening * self.spread.max(SPREAD_MIN * self.long.abs())
     }
 }
 
-fn shift(tail: &mut Tail, level: f64, long: f64) -> Look {
+fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
     let distance = (level - long).abs();
     let look = Look {
         surprise: tail.surprise(distance),
@@ -251,7 +268,9 @@ fn shift(tail: &mut Tail, level: f64, long: f64) -> Look {
         centre: long,
         usual: tail.usual_max(),
     };
-    tail.learn(distance, MEMORY);
+    if placed {
+        tail.learn(distance, MEMORY);
+    }
     look
 }
 

@@ -6,9 +6,14 @@ const TAIL: f64 = 0.985;
 /// −ln of the shares above.
 const BODY_SURPRISE: f64 = 2.302_585_092_994_046;
 const TAIL_SURPRISE: f64 = 4.199_705_077_879_927;
-/// Values from which the first shape is taken.
+/// Values from which only mean and mean absolute deviation are taken.
 const FIRST: u32 = 100;
-/// Excesses that the first shape of the tail counts for.
+/// Distance of the 90 % quantile from the mean and mean excess over the quantile, in mean absolute
+/// deviations: about the same for normal, half-normal and exponential distributions. The first
+/// shape, and what the first values are judged by.
+const FIRST_BODY: f64 = 1.7;
+const FIRST_EXCESS: f64 = 0.9;
+/// Excesses that the first shape counts for.
 const PRIOR: u32 = 10;
 /// A value further out than this many mean excesses teaches no more than one just there, so that a
 /// single glitch cannot blind the sensor.
@@ -82,20 +87,28 @@ impl Tail {
         let known = self.samples > FIRST && self.tail_excess > 0.0;
         let y = if known { y.min(self.tail + REACH * self.tail_excess) } else { y };
         self.mean += weight * (y - self.mean);
-        if y > self.body {
+        if self.samples <= FIRST {
+            let deviation = (y - self.mean).abs();
+            self.body_excess += weight * (FIRST_EXCESS * deviation - self.body_excess);
+            self.body = self.mean + FIRST_BODY / FIRST_EXCESS * self.body_excess;
+            self.tail = self.body + self.body_excess * (TAIL_SURPRISE - BODY_SURPRISE);
+            self.tail_excess = self.body_excess;
+            (self.body_count, self.tail_count) = (PRIOR, PRIOR);
+        } else {
+            self.learn_body(y, weight);
+            self.learn_tail(y, weight);
+        }
+    }
+
+    fn learn_body(&mut self, y: f64, weight: f64) {
+        let above = y > self.body;
+        if above {
             self.body_count = self.body_count.saturating_add(1);
             let share = (weight / (1.0 - BODY)).max(1.0 / f64::from(self.body_count)).min(1.0);
             self.body_excess += share * (y - self.body - self.body_excess);
         }
-        let pull = if y > self.body { BODY } else { BODY - 1.0 };
+        let pull = if above { BODY } else { BODY - 1.0 };
         self.body = (self.body + 3.0 * weight * pull * self.mean).max(0.0);
-        if self.samples < FIRST {
-            self.tail = self.body + self.body_excess * (TAIL_SURPRISE - BODY_SURPRISE);
-            self.tail_excess = self.body_excess;
-            self.tail_count = PRIOR;
-        } else {
-            self.learn_tail(y, weight);
-        }
     }
 
     fn learn_tail(&mut self, y: f64, weight: f64) {
