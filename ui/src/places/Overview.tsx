@@ -10,9 +10,8 @@ import {
   sensorsQuery,
   workQuery,
 } from "../api/queries";
-import type { Alert, Decision, Incident, Series, WorkOrder } from "../api/types";
+import type { Alert, Decision, Series } from "../api/types";
 import { AlarmQualityPanel } from "../modules/incidents/AlarmQuality";
-import { stands, unseen } from "../modules/incidents/standing";
 import { River } from "../modules/telemetry/River";
 import { healthOf, type Trouble, unitsOf } from "../modules/telemetry/units";
 import { UnitsTable } from "../modules/telemetry/UnitsTable";
@@ -22,6 +21,7 @@ import { Glyph } from "../ui/Glyph";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
 import { useNow } from "../ui/time";
+import { troublesOf } from "./troubles";
 import { type NextStep, nextSteps, overviewTitle } from "./overview-words";
 
 const BUCKETS = 160;
@@ -29,21 +29,6 @@ const BUCKETS = 160;
 const MOST_SENSORS = 120;
 
 const NONE: never[] = [];
-
-function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
-  return alerts
-    .filter((alert) => alert.state !== "suppressed" && alert.state !== "out_of_service" && alert.state !== "shelved")
-    .map((alert) => ({
-      id: alert.alert_id,
-      sensor: alert.sensor,
-      title: alert.title,
-      priority: alert.priority,
-      unseen: unseen(alert),
-      from: Date.parse(alert.raised_at),
-      to: alert.active || stands(alert) ? null : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
-    }))
-    .filter((trouble) => trouble.to === null || trouble.to >= since);
-}
 
 export function Overview() {
   const range = useRange();
@@ -204,10 +189,3 @@ function NoData() {
     </>
   );
 }
-
-export type OverviewInput = {
-  alerts: readonly Alert[];
-  decisions: readonly Decision[];
-  incidents: readonly Incident[];
-  works: readonly WorkOrder[];
-};

@@ -1,1 +1,392 @@
-export function Workbench() { return <h1>Workbench</h1>; }
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { useCallback, useMemo, useState } from "react";
+import { downloadCsv, startGoldenPath } from "../api/actions";
+import { alertsQuery, anomaliesQuery, decisionsQuery, readingsQuery, runQuery, runsQuery, type Window } from "../api/queries";
+import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
+import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
+import { SensorList } from "../modules/telemetry/SensorList";
+import { type SensorMarks, Stack } from "../modules/telemetry/Stack";
+import { type Trouble, worseFirst } from "../modules/telemetry/units";
+import { useMayAct, useRange, useSite } from "../shell/hooks";
+import { clock, decisionNo, moment, number, sensorName, sentence } from "../ui/format";
+import { Icon } from "../ui/Icon";
+import { Empty, Loading, ProblemNote } from "../ui/Note";
+import { PageHead, Panel } from "../ui/Panel";
+import { useNow } from "../ui/time";
+import type { Mark } from "../ui/TimePlot";
+import { toast } from "../ui/toasts";
+import { troublesOf } from "./troubles";
+
+const route = getRouteApi("/workbench");
+const NONE: never[] = [];
+const MOST_SENSORS = 6;
+const BUCKETS_DESK = 600;
+const BUCKETS_PHONE = 240;
+
+function useWindow(): { window: Window; live: boolean; label: string } {
+  const { from, to } = route.useSearch();
+  const range = useRange();
+  return useMemo(
+    () =>
+      from !== undefined && to !== undefined
+        ? { window: { from, to }, live: false, label: `${moment(from, Date.now())} to ${moment(to, Date.now())}` }
+        : { window: range, live: true, label: range.label },
+    [from, to, range],
+  );
+}
+
+export function Workbench() {
+  const { tab } = route.useSearch();
+  return tab === "golden" ? <Golden /> : <Explore />;
+}
+
+function Tabs() {
+  const { tab } = route.useSearch();
+  const navigate = useNavigate();
+  const now = tab ?? "explore";
+  return (
+    <fieldset className="seg bare">
+      <legend className="sr">View</legend>
+      {(["explore", "golden"] as const).map((each) => (
+        <button
+          key={each}
+          type="button"
+          aria-pressed={each === now}
+          onClick={() => void navigate({ to: "/workbench", search: (old) => ({ ...old, tab: each }) })}
+        >
+          {each === "explore" ? "Explore" : "Golden path"}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+/** What the address names, else what is in trouble, else the first ones. */
+function chosenKeys(said: string | undefined, sensors: readonly Sensor[], troubles: readonly Trouble[]): string[] {
+  const known = new Set(sensors.map((sensor) => sensor.key));
+  if (said !== undefined) return said.split(",").filter((key) => known.has(key)).slice(0, MOST_SENSORS);
+  const bad = troubles.filter((t) => t.to === null).sort(worseFirst).map((t) => t.sensor);
+  const keys = [...new Set([...bad.filter((key) => known.has(key)), ...sensors.slice(0, 3).map((s) => s.key)])];
+  return keys.slice(0, Math.max(3, Math.min(4, bad.length)));
+}
+
+function title(keys: readonly string[], label: string): string {
+  if (keys.length === 0) return "Choose what to look at";
+  if (keys.length === 1) return `${sensorName(keys[0] ?? "")}, ${label.toLowerCase()}`;
+  const kinds = [...new Set(keys.map((key) => key.split("/").pop()?.replace(/[-_].*$/, "") ?? key))];
+  const words = kinds.length > 3 ? `${keys.length} sensors` : kinds.join(kinds.length === 2 ? " and " : ", ");
+  return `${sentence(words)}, ${label.toLowerCase()}`;
+}
+
+function Explore() {
+  const search = route.useSearch();
+  const navigate = useNavigate();
+  const { sensors, site, sites } = useSite();
+  const { window, live, label } = useWindow();
+  const alerts = useQuery(alertsQuery).data?.items ?? NONE;
+  const troubles = useMemo(() => troublesOf(alerts, window.from), [alerts, window.from]);
+  const names = sensors.map((s) => s.key).join(" ");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
+  const keys = useMemo(() => chosenKeys(search.s, sensors, troubles), [search.s, names, troubles]);
+  const buckets = globalThis.innerWidth < 640 ? BUCKETS_PHONE : BUCKETS_DESK;
+  const readings = useQuery(readingsQuery(keys, window, buckets, live));
+  const series = useMemo(
+    () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
+    [readings.data],
+  );
+  const marksOf = useMarks(window, troubles);
+  const events = useDecisionMarks(keys);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
+  const shown = useMemo(() => keys.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE), [keys, names]);
+
+  const go = useCallback(
+    (change: { s?: string; from?: number; to?: number }) =>
+      void navigate({ to: "/workbench", search: (old) => ({ ...old, ...change }), resetScroll: false }),
+    [navigate],
+  );
+  const zoom = useCallback(
+    (from: number, to: number) => {
+      if (to - from >= 2000) go({ from: Math.round(from), to: Math.round(to) });
+    },
+    [go],
+  );
+  const toggle = (key: string) => {
+    const next = keys.includes(key) ? keys.filter((each) => each !== key) : [...keys, key];
+    go({ s: next.length > 0 ? next.join(",") : "none" });
+  };
+
+  return (
+    <>
+      <PageHead
+        crumb="Can I see it for myself?"
+        title={title(keys, label)}
+        acts={
+          <>
+            <Tabs />
+            <Exports keys={keys} window={window} />
+          </>
+        }
+      />
+      {readings.error ? (
+        <ProblemNote error={readings.error} what="These readings could not be fetched" retry={() => void readings.refetch()} />
+      ) : null}
+      <div className="cols" style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}>
+        <SensorList sensors={sensors} troubles={troubles} chosen={keys} most={MOST_SENSORS} onToggle={toggle} />
+        <div className="stack">
+          <ZoomBar window={window} live={live} zoom={zoom} reset={() => go({ from: undefined, to: undefined })} />
+          {keys.length === 0 ? (
+            <Panel title="Readings">
+              <Empty title="No sensor chosen" picture="line">
+                Tick sensors in the list. Up to {MOST_SENSORS} stand under each other with one crosshair.
+              </Empty>
+            </Panel>
+          ) : readings.data ? (
+            <Stack
+              title={sentence(site ?? (sites.length === 1 ? (sites[0] ?? "") : "All sites"))}
+              sensors={shown}
+              series={series}
+              window={window}
+              live={live}
+              marksOf={marksOf}
+              events={events}
+              busy={readings.isPending}
+              onZoom={zoom}
+            />
+          ) : readings.error ? null : (
+            <Panel title="Readings">
+              <Loading what={`Reading ${label.toLowerCase()}`} />
+            </Panel>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function useMarks(window: Window, troubles: readonly Trouble[]): (sensor: string) => SensorMarks {
+  const anomalies = useQuery(anomaliesQuery(window)).data?.items ?? NONE;
+  const end = Math.round(window.to / 10_000) * 10;
+  return useCallback(
+    (sensor: string) => ({
+      shades: anomalies
+        .filter((anomaly) => anomaly.sensor === sensor)
+        .map((anomaly) => ({
+          from: Date.parse(anomaly.started_at) / 1000,
+          to: anomaly.cleared_at ? Date.parse(anomaly.cleared_at) / 1000 : end,
+          label: `anomaly ${number(anomaly.score)}`,
+        })),
+      marks: troubles
+        .filter((trouble) => trouble.sensor === sensor)
+        .map((trouble) => ({ at: trouble.from / 1000, label: trouble.title, priority: trouble.priority })),
+    }),
+    [anomalies, troubles, end],
+  );
+}
+
+/** When people decided about one of these sensors. */
+function useDecisionMarks(keys: readonly string[]): Mark[] {
+  const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
+  return useMemo(
+    () =>
+      decisions
+        .filter((decision) => keys.includes(decision.sensor) && decision.answered_at)
+        .map((decision) => ({
+          at: Date.parse(decision.answered_at ?? "") / 1000,
+          label: `${decisionNo(decision.number)} ${decision.state}`,
+        })),
+    [decisions, keys],
+  );
+}
+
+function Exports({ keys, window }: { keys: string[]; window: Window }) {
+  const csv = useMutation({
+    mutationFn: () => downloadCsv(keys, window.from, window.to),
+    onError: (error) => toast({ text: "The file could not be made", detail: error.message }),
+  });
+  const copy = async () => {
+    const url = new URL(location.href);
+    url.searchParams.set("s", keys.join(","));
+    url.searchParams.set("from", String(Math.round(window.from)));
+    url.searchParams.set("to", String(Math.round(window.to)));
+    try {
+      await navigator.clipboard.writeText(url.href);
+      toast({ text: "Link copied", detail: "It shows this window to whoever opens it." });
+    } catch {
+      toast({ text: "The browser did not allow copying", detail: url.href });
+    }
+  };
+  return (
+    <>
+      <button type="button" className="btn" disabled={keys.length === 0} onClick={() => void copy()}>
+        <Icon name="link" /> Copy link
+      </button>
+      <button type="button" className="btn" disabled={keys.length === 0 || csv.isPending} onClick={() => csv.mutate()}>
+        <Icon name="download" /> CSV
+      </button>
+    </>
+  );
+}
+
+interface ZoomProps {
+  window: Window;
+  live: boolean;
+  zoom: (from: number, to: number) => void;
+  reset: () => void;
+}
+
+/** Every drag has a button: look closer, look wider, earlier, later. */
+function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
+  const span = window.to - window.from;
+  const middle = (window.from + window.to) / 2;
+  const around = (factor: number) => zoom(middle - (span * factor) / 2, Math.min(Date.now(), middle + (span * factor) / 2));
+  const shift = (by: number) => zoom(window.from + span * by, window.to + span * by);
+  return (
+    <div className="rowf wrap zoombar">
+      <button type="button" className="btn s" aria-label="Earlier" title="Earlier" onClick={() => shift(-0.5)}>
+        <Icon name="left" />
+      </button>
+      <button type="button" className="btn s" aria-label="Later" title="Later" disabled={live} onClick={() => shift(0.5)}>
+        <Icon name="right" />
+      </button>
+      <button type="button" className="btn s" aria-label="Look closer" title="Look closer" onClick={() => around(0.5)}>
+        <Icon name="zoomIn" />
+      </button>
+      <button type="button" className="btn s" aria-label="Look wider" title="Look wider" onClick={() => around(2)}>
+        <Icon name="zoomOut" />
+      </button>
+      {live ? (
+        <span className="tag">
+          <i className="dot" /> follows the clock
+        </span>
+      ) : (
+        <button type="button" className="btn s" onClick={reset}>
+          Back to live
+        </button>
+      )}
+      <span className="sm dim">
+        {clock(window.from)} to {clock(window.to)}. Drag over a plot to look closer.
+      </span>
+    </div>
+  );
+}
+
+const RATE = { least: 0.05, most: 1, step: 0.05, usual: 0.3 };
+
+function Golden() {
+  const search = route.useSearch();
+  const navigate = useNavigate();
+  const now = useNow(10_000);
+  const list = useQuery(runsQuery);
+  const runs = list.data?.items ?? NONE;
+  const chosen = search.run ?? runs[0]?.correlation_id;
+  const run = useQuery({ ...runQuery(chosen ?? ""), enabled: chosen !== undefined });
+  const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
+  const choose = (id: string) =>
+    void navigate({ to: "/workbench", search: (old) => ({ ...old, tab: "golden" as const, run: id }), resetScroll: false });
+
+  return (
+    <>
+      <PageHead
+        crumb="Does the whole chain work, from a reading to a message?"
+        title={goldenTitle(run.data)}
+        acts={<Tabs />}
+      />
+      <Start onStarted={choose} />
+      {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
+      {run.error ? <ProblemNote error={run.error} retry={() => void run.refetch()} /> : null}
+      {run.data ? <GoldenPath run={run.data} waiting={<WaitLink run={run.data} decisions={decisions} />} /> : null}
+      {list.isSuccess && !chosen ? (
+        <Panel title="Golden path">
+          <Empty
+            title="No run yet"
+            picture="rows"
+            curl={`curl -X POST '${location.origin}/api/v1/demo/golden-path?target_anomaly_rate=0.3' -H 'X-API-Key: YOUR_KEY'`}
+          >
+            A run sends a batch with a fault into the real ingest door and follows it through every stage: ingest,
+            validate, detect, predict, decide, schedule, notify.
+          </Empty>
+        </Panel>
+      ) : null}
+      {runs.length > 0 ? <RunList runs={runs} chosen={chosen} now={now} onChoose={choose} /> : null}
+    </>
+  );
+}
+
+function goldenTitle(run: GoldenRun | undefined): string {
+  if (!run) return "Send a test fault through every stage";
+  const done = run.steps.filter((step) => step.status === "done").length;
+  if (run.overall_status === "completed") return "The last fault went the whole way.";
+  if (run.overall_status === "failed") return `The run ended after ${done} of ${run.steps.length} steps.`;
+  if (run.waiting_for) return `${done} of ${run.steps.length} steps are done; it waits for ${run.waiting_for}.`;
+  return `${done} of ${run.steps.length} steps are done.`;
+}
+
+/** The decision that the run waits for, when its number is in the words. */
+function WaitLink({ run, decisions }: { run: GoldenRun; decisions: readonly Decision[] }) {
+  const no = /D-(\d+)/.exec(run.waiting_for ?? "")?.[1];
+  const decision = decisions.find((each) => String(each.number) === no);
+  if (!decision) return null;
+  return (
+    <Link className="btn s pri" to="/decisions" search={{ decision: decision.decision_id }}>
+      Review {decisionNo(decision.number)}
+    </Link>
+  );
+}
+
+function Start({ onStarted }: { onStarted: (id: string) => void }) {
+  const client = useQueryClient();
+  const may = useMayAct();
+  const [rate, setRate] = useState(String(RATE.usual));
+  const value = Number(rate);
+  const wrong = !(value >= RATE.least && value <= RATE.most);
+  const start = useMutation({
+    mutationFn: () => startGoldenPath(value),
+    onSuccess: (started) => {
+      void client.invalidateQueries({ queryKey: ["golden-runs"] });
+      onStarted(started.correlation_id);
+    },
+  });
+  return (
+    <Panel title="Start a run">
+      <form
+        className="in golden-start"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!wrong) start.mutate();
+        }}
+      >
+        <div className="field">
+          <label htmlFor="rate">Target anomaly rate</label>
+          <input
+            className="input"
+            id="rate"
+            type="number"
+            min={RATE.least}
+            max={RATE.most}
+            step={RATE.step}
+            value={rate}
+            aria-invalid={wrong}
+            aria-describedby="rate-hint"
+            onChange={(event) => setRate(event.target.value)}
+          />
+        </div>
+        <button type="submit" className="btn pri" disabled={!may.ok || wrong || start.isPending}>
+          Start a run
+        </button>
+        <p className="hint" id="rate-hint">
+          {wrong
+            ? `Choose a share between ${RATE.least} and ${RATE.most}.`
+            : may.why
+              ? `Starting ${may.why}.`
+              : "The share of readings in the batch that are abnormal. The sensor is simulated and tagged so."}
+        </p>
+      </form>
+      {start.error ? (
+        <div className="in">
+          <ProblemNote error={start.error} what="The run could not be started" />
+        </div>
+      ) : null}
+    </Panel>
+  );
+}

@@ -7,7 +7,7 @@ import { clockSeconds } from "../ui/format";
 import { Icon, type IconName, Mark } from "../ui/Icon";
 import { Toasts } from "../ui/toasts";
 import { KeyDialog, KeysDialog, MessagesDialog } from "./dialogs";
-import { useKeys, useStream } from "./hooks";
+import { openPrefix, useKeys, useStream } from "./hooks";
 import { MoreDialog } from "./More";
 import { Palette } from "./Palette";
 import { TopBar } from "./TopBar";
@@ -119,27 +119,16 @@ function ConnectionBar() {
   );
 }
 
+const PREFIX = { g: openPrefix };
+
 function useGoTo(): void {
   const navigate = useNavigate();
-  const [armed, setArmed] = useState(0);
-  useEffect(() => {
-    if (!armed) return;
-    const timer = setTimeout(() => setArmed(0), 1200);
-    return () => clearTimeout(timer);
-  }, [armed]);
-  useKeys(
-    useMemo(() => {
-      const keys: Record<string, () => void> = { g: () => setArmed(Date.now()) };
-      if (armed) {
-        const go = (to: Place["to"]) => () => {
-          setArmed(0);
-          void navigate({ to });
-        };
-        Object.assign(keys, { o: go("/"), a: go("/alarms"), d: go("/decisions"), w: go("/workbench") });
-      }
-      return keys;
-    }, [armed, navigate]),
-  );
+  const places = useMemo(() => {
+    const go = (to: Place["to"]) => () => void navigate({ to });
+    return { o: go("/"), a: go("/alarms"), d: go("/decisions"), w: go("/workbench") };
+  }, [navigate]);
+  useKeys(PREFIX);
+  useKeys(places, { afterPrefix: true });
 }
 
 export function Shell() {

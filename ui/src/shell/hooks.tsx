@@ -85,18 +85,33 @@ function isTextInput(target: HTMLElement): boolean {
   return target instanceof HTMLInputElement && !["checkbox", "radio", "button"].includes(target.type);
 }
 
+/** `G` opens a short moment in which the next key names a place and nothing else. */
+const PREFIX_MS = 1200;
+let prefixUntil = 0;
+
+interface KeyOptions {
+  /** These keys count only right after `G`. */
+  afterPrefix?: boolean;
+}
+
 /** Single keys of a page. They rest while somebody types or a dialog is open. */
-export function useKeys(keys: Record<string, () => void>): void {
+export function useKeys(keys: Record<string, () => void>, { afterPrefix = false }: KeyOptions = {}): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (typing(event.target) || document.querySelector("dialog[open]")) return;
+      if (Date.now() < prefixUntil !== afterPrefix) return;
       const run = keys[event.key.toLowerCase()];
       if (!run) return;
       event.preventDefault();
+      if (afterPrefix) prefixUntil = 0;
       run();
     };
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
-  }, [keys]);
+  }, [keys, afterPrefix]);
 }
+
+export const openPrefix = (): void => {
+  prefixUntil = Date.now() + PREFIX_MS;
+};

@@ -99,8 +99,7 @@ export function Figure({ name, meta, table, sideways, say, foot, className, ...p
       <header>
         <h2 id={heading}>{name}</h2>
         <span className="meta">
-          {meta}
-          {meta ? " · " : null}
+          {meta ? <span className="hide-phone">{meta} · </span> : null}
           <TableToggle on={asTable} set={setAsTable} name={name} />
         </span>
       </header>

@@ -31,6 +31,17 @@ function digitsFor(value: number): number {
   return 2;
 }
 
+/** A limit somebody set: as short as it was written. */
+export function plain(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const text = Math.abs(value).toLocaleString("en-US", { maximumFractionDigits: 3 });
+  return value < 0 ? MINUS + text : text;
+}
+
+export function limit(value: number | null | undefined, unit?: string | null): string {
+  return unit ? `${plain(value)}${NBSP}${unit}` : plain(value);
+}
+
 export function quantity(value: number | null | undefined, unit?: string | null): string {
   return unit ? `${number(value, unit)}${NBSP}${unit}` : number(value, unit);
 }

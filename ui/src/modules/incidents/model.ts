@@ -1,19 +1,17 @@
 import type { Alert, Incident, Priority } from "../../api/types";
-import { quantity } from "../../ui/format";
-
-export { stands, unseen } from "./standing";
+import { limit, number, quantity } from "../../ui/format";
 
 export const worst = (alerts: readonly Alert[]): Alert | undefined =>
   [...alerts].sort((a, b) => a.priority - b.priority || Date.parse(b.raised_at) - Date.parse(a.raised_at))[0];
 
-export const isOpen = (incident: Incident) => incident.state === "open" || incident.state === "investigating";
+export const isOpen = (incident: Pick<Incident, "state">) => incident.state === "open" || incident.state === "investigating";
 
 /** `705.6 < 708 m³/h` */
 export function valueAndLimit(alert: Alert): string {
   if (alert.value === null) return alert.rule;
   if (alert.limit === null) return quantity(alert.value, alert.unit);
   const sign = alert.value < alert.limit ? "<" : ">";
-  return `${quantity(alert.value, null)} ${sign} ${quantity(alert.limit, alert.unit)}`;
+  return `${number(alert.value, alert.unit)} ${sign} ${limit(alert.limit, alert.unit)}`;
 }
 
 const RULES: Record<string, string> = {

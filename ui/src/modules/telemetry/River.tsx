@@ -79,7 +79,7 @@ export function River({ units, window, label }: Props) {
 function Drawing({ rows, window, width }: { rows: UnitHealth[]; window: Window; width: number }) {
   const phone = width < 560;
   const left = phone ? 88 : 104;
-  const right = phone ? 12 : 112;
+  const right = phone ? 12 : 126;
   const bottom = rows.length * ROW + 4;
   const x = (t: number) => left + ((t - window.from) / (window.to - window.from)) * (width - right - left);
   const end = x(window.to);
@@ -122,7 +122,7 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
         />
       ))}
       {glyphs.map(({ trouble, at }) => (
-        <Glyph key={trouble.id} p={trouble.priority} unack={trouble.unseen} at={{ x: at - 2, y, size: 17 }} />
+        <Glyph key={trouble.id} p={trouble.priority} unack={trouble.unseen} at={{ x: Math.max(x(window.from) + 4, at - 10), y, size: 17 }} />
       ))}
       <text className={unit.worst ? "m" : "lab"} x={0} y={y + 4}>
         {unit.name}
@@ -145,7 +145,7 @@ function spread<T extends { at: number; trouble: { priority: number } }>(glyphs:
   return kept;
 }
 
-const FITS = 17;
+const FITS = 19;
 const short = (title: string) => (title.length > FITS ? `${title.slice(0, FITS - 1).trimEnd()}…` : title);
 
 export const standingFor = (from: number, now: number) => duration((now - from) / 1000);

@@ -7,7 +7,7 @@ import { type Pt, Spark } from "../../ui/svg";
 import { useNow } from "../../ui/time";
 import { orderWorst, type UnitHealth } from "./units";
 
-const MOST = 6;
+const MOST = 5;
 
 export function sparkPoints(series: Series | undefined): Pt[] {
   return (series?.buckets ?? []).map((bucket) => [Date.parse(bucket.at), bucket.count > 0 ? bucket.mean : Number.NaN]);
@@ -32,7 +32,9 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
             <tr>
               <th scope="col">Unit</th>
               <th scope="col">State</th>
-              <th scope="col">{rangeLabel}</th>
+              <th scope="col" className="hide-phone">
+                {rangeLabel}
+              </th>
               <th scope="col" className="r">
                 Since
               </th>
@@ -45,7 +47,7 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
                   {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null} {unit.name}
                 </td>
                 <td>{unit.worst ? unit.worst.title : "normal"}</td>
-                <td>
+                <td className="hide-phone">
                   {unit.leading ? (
                     <Link
                       to="/workbench"

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Priority, Sensor } from "../../api/types";
-import { age, number, quantity, sensorName } from "../../ui/format";
+import { age, limit, number, plain, quantity, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Mai } from "../../ui/Mai";
 import { useNow } from "../../ui/time";
@@ -48,9 +48,9 @@ function context(sensor: Sensor, stale: boolean, now: number): string {
   if (stale) return `${age(now - Date.parse(sensor.latest.at))} old`;
   const { value } = sensor.latest;
   const { expected_low: low, expected_high: high, unit } = sensor;
-  if (high !== null && value > high) return `above ${quantity(high, unit)}`;
-  if (low !== null && value < low) return `below ${quantity(low, unit)}`;
-  return low !== null && high !== null ? `within ${number(low, unit)} to ${number(high, unit)}` : "";
+  if (high !== null && value > high) return `above ${limit(high, unit)}`;
+  if (low !== null && value < low) return `below ${limit(low, unit)}`;
+  return low !== null && high !== null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
 
 export function ValueStrip({ sensors, troubles }: { sensors: readonly Sensor[]; troubles: readonly Trouble[] }) {

@@ -70,7 +70,9 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
   const spread = median(means.map((mean) => Math.abs(mean - usual)));
   const span = low !== null && high !== null && high > low ? high - low : Math.max(spread * 12, Math.abs(usual) * 0.05, 1e-9);
   for (const bucket of buckets) {
-    const drift = Math.min(0.22, (Math.abs(bucket.mean - usual) / (span / 2)) * 0.22);
+    const away = Math.abs(bucket.mean - usual);
+    // Against its range it says how far, against its own spread it shows that it lives.
+    const drift = Math.min(0.22, (away / (span / 2)) * 0.3) + 0.018 * Math.min(3, away / (spread || Number.POSITIVE_INFINITY));
     const above = high === null ? 0 : Math.max(0, bucket.mean - high);
     const below = low === null ? 0 : Math.max(0, low - bucket.mean);
     const outside = Math.min(0.6, (Math.max(above, below) / span) * 1.5);
@@ -106,7 +108,7 @@ export function healthOf(unit: Unit, series: ReadonlyMap<string, Series>, troubl
     .map(([time, value]) => {
       const standing = own.filter((trouble) => covers(trouble, time));
       const raised = standing.reduce((most, trouble) => Math.max(most, BY_PRIORITY[trouble.priority]), 0);
-      return { at: time, value: Math.min(1, Math.max(value, raised * (0.9 + 0.1 * Math.min(1, value / 0.5)))) };
+      return { at: time, value: Math.min(1, Math.max(value, raised * (0.86 + 0.14 * Math.min(1, value / 0.4)))) };
     });
   const worst = own.filter((trouble) => trouble.to === null).sort(worseFirst)[0] ?? null;
   return { name: unit.name, distance, troubles: own, worst, leading: worst?.sensor ?? leading };

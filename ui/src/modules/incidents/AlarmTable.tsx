@@ -1,0 +1,198 @@
+import { Link } from "@tanstack/react-router";
+import { Fragment } from "react";
+import type { Alert, Incident, Series } from "../../api/types";
+import { alarmNo, clock, clockSeconds, duration, incidentNo, moment, sensorName } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
+import { OriginTag } from "../../ui/Note";
+import { type Pt, Spark } from "../../ui/svg";
+import { valueAndLimit, whatToDo, whyOf } from "./model";
+import { unseen } from "./standing";
+
+interface Props {
+  alerts: readonly Alert[];
+  incidents: readonly Incident[];
+  series: ReadonlyMap<string, Series>;
+  selected: ReadonlySet<string>;
+  onSelect: (id: string, on: boolean) => void;
+  now: number;
+  rangeLabel: string;
+}
+
+const points = (series: Series | undefined): Pt[] =>
+  (series?.buckets ?? []).map((b) => [Date.parse(b.at), b.count > 0 ? b.mean : Number.NaN]);
+
+/** Chattering: more than this many times in the life of one alarm. */
+const CHATTER = 5;
+
+function Acknowledged({ alert }: { alert: Alert }) {
+  if (alert.state === "shelved" && alert.shelved_until) {
+    return <>until {moment(alert.shelved_until, Date.now())}</>;
+  }
+  if (alert.resolved_by && alert.resolved_at) return <>resolved by {alert.resolved_by}</>;
+  if (unseen(alert)) return <span className="new">not yet</span>;
+  if (!alert.acknowledged_at) return <>–</>;
+  return (
+    <>
+      {alert.acknowledged_by} {clockSeconds(alert.acknowledged_at)}
+    </>
+  );
+}
+
+function Standing({ alert, now }: { alert: Alert; now: number }) {
+  const end = alert.cleared_at ? Date.parse(alert.cleared_at) : now;
+  return <>{duration((end - Date.parse(alert.raised_at)) / 1000)}</>;
+}
+
+function Belongs({ alert, incidents }: { alert: Alert; incidents: readonly Incident[] }) {
+  const incident = incidents.find((each) => each.incident_id === alert.incident_id);
+  if (!incident) return <span className="dim">–</span>;
+  return (
+    <Link to="/incidents/$incidentId" params={{ incidentId: incident.incident_id }}>
+      {incidentNo(incident.number)}
+    </Link>
+  );
+}
+
+export function AlarmTable({ alerts, incidents, series, selected, onSelect, now, rangeLabel }: Props) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+    <section className="scroll" tabIndex={0} aria-label="Alarms table">
+      <table className="tbl alarms">
+        <thead>
+          <tr>
+            <th scope="col" className="pick">
+              <span className="sr">Select</span>
+            </th>
+            <th scope="col">
+              <abbr title="Priority">P</abbr>
+            </th>
+            <th scope="col">Since</th>
+            <th scope="col">Alarm</th>
+            <th scope="col">Where</th>
+            <th scope="col">Value and limit</th>
+            <th scope="col" className="hide-phone">
+              {rangeLabel}
+            </th>
+            <th scope="col" className="r">
+              Standing
+            </th>
+            <th scope="col">Acknowledged</th>
+            <th scope="col">Belongs to</th>
+          </tr>
+        </thead>
+        <tbody>
+          {alerts.map((alert, index) => {
+            const on = selected.has(alert.alert_id);
+            const explain = on || (index === 0 && selected.size === 0);
+            return (
+              <Fragment key={alert.alert_id}>
+                <tr className={on ? "on" : undefined}>
+                  <td className="pick">
+                    <input
+                      type="checkbox"
+                      checked={on}
+                      aria-label={`Select ${alarmNo(alert.number)} ${alert.title}, ${sensorName(alert.sensor)}`}
+                      onChange={(event) => onSelect(alert.alert_id, event.target.checked)}
+                    />
+                  </td>
+                  <td>
+                    <Glyph p={alert.priority} unack={unseen(alert)} />
+                  </td>
+                  <td className="num nowrap" title={alert.raised_at}>
+                    {now - Date.parse(alert.raised_at) < 43_200_000
+                      ? clockSeconds(alert.raised_at)
+                      : moment(alert.raised_at, now)}
+                  </td>
+                  <td className="k nowrap">
+                    {alert.title}{" "}
+                    {alert.occurrences > CHATTER ? <span className="tag">chattering {alert.occurrences}×</span> : null}{" "}
+                    {alert.origin === "replayed" ? <OriginTag origin={alert.origin} /> : null}
+                  </td>
+                  <td className="nowrap">
+                    <Link to="/workbench" search={{ s: alert.sensor }} title={alert.sensor}>
+                      {sensorName(alert.sensor)}
+                    </Link>
+                  </td>
+                  <td className="nowrap">{valueAndLimit(alert)}</td>
+                  <td className="hide-phone">
+                    <Spark points={points(series.get(alert.sensor))} />
+                  </td>
+                  <td className="r nowrap">
+                    <Standing alert={alert} now={now} />
+                  </td>
+                  <td className="nowrap">
+                    <Acknowledged alert={alert} />
+                  </td>
+                  <td className="nowrap">
+                    <Belongs alert={alert} incidents={incidents} />
+                  </td>
+                </tr>
+                {explain ? (
+                  <tr className={on ? "why on" : "why"}>
+                    <td />
+                    <td />
+                    <td colSpan={8}>
+                      <span className="dim">Do:</span> {whatToDo(alert)} <span className="dim">Why:</span> {whyOf(alert)}
+                      {alert.shelve_reason && alert.state === "shelved" ? (
+                        <>
+                          {" "}
+                          <span className="dim">Shelved:</span> {alert.shelve_reason}
+                        </>
+                      ) : null}
+                      {alert.resolution ? (
+                        <>
+                          {" "}
+                          <span className="dim">Resolved:</span> {alert.resolution}
+                        </>
+                      ) : null}
+                    </td>
+                  </tr>
+                ) : null}
+              </Fragment>
+            );
+          })}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** The same list for one hand. */
+export function AlarmCards({ alerts, incidents, selected, onSelect, now }: Omit<Props, "series" | "rangeLabel">) {
+  return (
+    <ul className="list cards">
+      {alerts.map((alert) => (
+        <li key={alert.alert_id} className={selected.has(alert.alert_id) ? "on" : undefined}>
+          <Glyph p={alert.priority} unack={unseen(alert)} />
+          <div className="t">
+            <h3>{alert.title}</h3>
+            <p className="sm">
+              <Link to="/workbench" search={{ s: alert.sensor }}>
+                {sensorName(alert.sensor)}
+              </Link>{" "}
+              · {valueAndLimit(alert)}
+            </p>
+            <p className="sm dim">
+              {clock(alert.raised_at)} · <Standing alert={alert} now={now} /> · <Acknowledged alert={alert} />{" "}
+              {alert.incident_id ? (
+                <>
+                  · <Belongs alert={alert} incidents={incidents} />
+                </>
+              ) : null}
+            </p>
+          </div>
+          <label className="touch">
+            <input
+              type="checkbox"
+              checked={selected.has(alert.alert_id)}
+              onChange={(event) => onSelect(alert.alert_id, event.target.checked)}
+            />
+            <span className="sr">
+              Select {alarmNo(alert.number)} {alert.title}
+            </span>
+          </label>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,94 @@
+import type { ReactNode } from "react";
+import type { Decision, DecisionState } from "../../api/types";
+import { decisionNo } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
+import { OriginTag } from "../../ui/Note";
+import { byAnswer, byUrgency, cardWords, cornerWords, priorityOf } from "./words";
+
+interface Props {
+  decisions: readonly Decision[];
+  chosen: string | undefined;
+  now: number;
+  picture: (decision: Decision) => ReactNode;
+  onChoose: (id: string) => void;
+  /** Approve and reject on the card, for one hand. */
+  onAct?: (decision: Decision, act: "approve" | "reject") => void;
+}
+
+const COLUMNS: { name: string; states: DecisionState[]; none: string }[] = [
+  { name: "Waiting", states: ["waiting"], none: "Nothing waits for a person." },
+  { name: "Approved", states: ["approved"], none: "None yet." },
+  { name: "Rejected or deferred", states: ["rejected", "deferred"], none: "None yet." },
+  { name: "Expired", states: ["expired"], none: "None, every question was answered." },
+];
+
+/** A board is read at a glance; older answers stay in the log. */
+const MOST_PER_COLUMN = 6;
+
+export function Board({ decisions, ...rest }: Props) {
+  return (
+    <div className="board">
+      {COLUMNS.map((column, index) => {
+        const own = decisions
+          .filter((decision) => column.states.includes(decision.state))
+          .sort(index === 0 ? byUrgency : byAnswer);
+        const id = `board-${index}`;
+        return (
+          <section key={column.name} aria-labelledby={id}>
+            <h2 id={id}>
+              {column.name} <span className="dim">{own.length}</span>
+            </h2>
+            {own.length === 0 ? <p className="none">{column.none}</p> : null}
+            {own.slice(0, MOST_PER_COLUMN).map((decision) => (
+              <Card key={decision.decision_id} decision={decision} {...rest} />
+            ))}
+            {own.length > MOST_PER_COLUMN ? <p className="cap none">and {own.length - MOST_PER_COLUMN} older</p> : null}
+          </section>
+        );
+      })}
+    </div>
+  );
+}
+
+function Card({ decision, chosen, now, picture, onChoose, onAct }: Omit<Props, "decisions"> & { decision: Decision }) {
+  const id = `card-${decision.decision_id}`;
+  const on = decision.decision_id === chosen;
+  const waiting = decision.state === "waiting";
+  return (
+    <article className={on ? "panel dc on" : "panel dc"} aria-labelledby={id}>
+      <div className="rowf between sm nw">
+        <span className="rowf tight">
+          {waiting ? <Glyph p={priorityOf(decision.severity)} /> : null}
+          <span className="ink id">{decisionNo(decision.number)}</span>
+        </span>
+        <span className="dim nowrap">{cornerWords(decision, now)}</span>
+      </div>
+      <h3 id={id}>
+        <button type="button" aria-pressed={on} onClick={() => onChoose(decision.decision_id)}>
+          {decision.title}
+        </button>
+      </h3>
+      {picture(decision)}
+      <p className="sm">{cardWords(decision)}</p>
+      {decision.state === "deferred" || decision.escalated || decision.origin === "replayed" ? (
+        <span className="chip-row">
+          {decision.state === "deferred" ? <span className="tag">deferred</span> : null}
+          {decision.escalated ? <span className="tag ink">escalated</span> : null}
+          {decision.origin === "replayed" ? <OriginTag origin={decision.origin} /> : null}
+        </span>
+      ) : null}
+      {waiting && onAct ? (
+        <div className="only-phone pa">
+          <div className="rowf">
+            <button type="button" className="btn" style={{ flex: 1 }} onClick={() => onAct(decision, "reject")}>
+              Reject…
+            </button>
+            <button type="button" className="btn pri" style={{ flex: 1 }} onClick={() => onAct(decision, "approve")}>
+              Approve…
+            </button>
+          </div>
+        </div>
+      ) : null}
+    </article>
+  );
+}

@@ -1,0 +1,107 @@
+import { useMemo, useState } from "react";
+import type { Sensor } from "../../api/types";
+import { age, quantity } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
+import { Panel } from "../../ui/Panel";
+import { useNow } from "../../ui/time";
+import { type Trouble, unitsOf, worseFirst } from "./units";
+import { isStale } from "./ValueStrip";
+
+const MOST = 200;
+
+/** Words, and `unit:bar`, `kind:flow`, `trust:stuck` for the fields. */
+export function findSensors(sensors: readonly Sensor[], query: string): Sensor[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  return sensors.filter((sensor) =>
+    words.every((word) => {
+      const [field, wanted] = word.split(":");
+      if (wanted === undefined) return sensor.key.toLowerCase().includes(word);
+      const value = { unit: sensor.unit, kind: sensor.kind, trust: sensor.trust, site: sensor.site }[field ?? ""];
+      return (value ?? "").toLowerCase().includes(wanted);
+    }),
+  );
+}
+
+interface Props {
+  sensors: readonly Sensor[];
+  troubles: readonly Trouble[];
+  chosen: readonly string[];
+  most: number;
+  onToggle: (key: string) => void;
+}
+
+export function SensorList({ sensors, troubles, chosen, most, onToggle }: Props) {
+  const [query, setQuery] = useState("");
+  const now = useNow();
+  const found = useMemo(() => findSensors(sensors, query), [sensors, query]);
+  const shown = found.slice(0, MOST);
+  const full = chosen.length >= most;
+  return (
+    <Panel title="Sensors" meta={`${chosen.length} of ${sensors.length}`}>
+      <div className="in" style={{ paddingBottom: 8 }}>
+        <input
+          className="input"
+          type="search"
+          aria-label="Find sensors"
+          placeholder="Find, or type unit:bar"
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+        />
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section className="sn" tabIndex={0} aria-label="Sensors found">
+        {unitsOf(shown).map((unit) => (
+          <div key={unit.name}>
+            <h3>{unit.name}</h3>
+            <ul>
+              {unit.sensors.map((sensor) => (
+                <Row
+                  key={sensor.key}
+                  sensor={sensor}
+                  now={now}
+                  on={chosen.includes(sensor.key)}
+                  off={full && !chosen.includes(sensor.key)}
+                  trouble={troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0]}
+                  onToggle={onToggle}
+                />
+              ))}
+            </ul>
+          </div>
+        ))}
+        {found.length === 0 ? <p className="cap">No sensor fits. Try a part of its name.</p> : null}
+        {found.length > MOST ? <p className="cap">and {found.length - MOST} more, type to narrow down</p> : null}
+        {full ? <p className="cap">At most {most} at a time, so that each can be read.</p> : null}
+      </section>
+    </Panel>
+  );
+}
+
+interface RowProps {
+  sensor: Sensor;
+  now: number;
+  on: boolean;
+  off: boolean;
+  trouble: Trouble | undefined;
+  onToggle: (key: string) => void;
+}
+
+function Row({ sensor, now, on, off, trouble, onToggle }: RowProps) {
+  const stale = isStale(sensor, now);
+  const words = !sensor.latest
+    ? "no reading"
+    : stale
+      ? `${sensor.trust === "trusted" ? "" : `${sensor.trust} `}${age(now - Date.parse(sensor.latest.at))}`
+      : quantity(sensor.latest.value, sensor.unit);
+  return (
+    <li>
+      <label className="check" title={sensor.key}>
+        <input type="checkbox" checked={on} disabled={off} onChange={() => onToggle(sensor.key)} />
+        <span className="mono">
+          {sensor.asset}/{sensor.measure}
+        </span>
+      </label>
+      {trouble ? <Glyph p={trouble.priority} unack={trouble.unseen} /> : null}
+      <span className="sm dim nowrap">{words}</span>
+    </li>
+  );
+}

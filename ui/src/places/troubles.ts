@@ -1,0 +1,21 @@
+import type { Alert } from "../api/types";
+import { stands, unseen } from "../modules/incidents/standing";
+import type { Trouble } from "../modules/telemetry/units";
+
+const HIDDEN = new Set(["suppressed", "out_of_service", "shelved"]);
+
+/** Alarms as telemetry sees them: a stretch of time against a sensor. */
+export function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
+  return alerts
+    .filter((alert) => !HIDDEN.has(alert.state))
+    .map((alert) => ({
+      id: alert.alert_id,
+      sensor: alert.sensor,
+      title: alert.title,
+      priority: alert.priority,
+      unseen: unseen(alert),
+      from: Date.parse(alert.raised_at),
+      to: alert.active || stands(alert) ? null : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
+    }))
+    .filter((trouble) => trouble.to === null || trouble.to >= since);
+}
