@@ -89,7 +89,7 @@ export function Decisions() {
                   <Forecast
                     prediction={decision.evidence}
                     series={past.get(decision.sensor)}
-                    height={decision.decision_id === waiting[0]?.decision_id ? 142 : 96}
+                    height={112}
                   />
                 </div>
               ) : null

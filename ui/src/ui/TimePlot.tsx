@@ -142,6 +142,15 @@ function label(plot: uPlot, text: string, x: number, ink: Record<string, string>
   ctx.fillText(text, at, bbox.top + 12 * px);
 }
 
+/** As many digits as a step needs: 0.25 needs two. */
+function digitsOf(step: number): number {
+  for (let digits = 0; digits < 6; digits++) {
+    const scaled = step * 10 ** digits;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return digits;
+  }
+  return 6;
+}
+
 function options(props: Props, current: () => Props): uPlot.Options {
   const ink = colours();
   const stroke = ink["ink-3"] ?? "";
@@ -186,7 +195,7 @@ function options(props: Props, current: () => Props): uPlot.Options {
         gap: 6,
         space: 34,
         values: (_plot, splits, _axis, _space, step) => {
-          const digits = step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step)));
+          const digits = digitsOf(step);
           return splits.map((v) => v.toFixed(digits).replace("-", "\u2212"));
         },
       },

@@ -48,16 +48,18 @@ interface TimeGridProps {
   gap?: number;
   /** No label nearer than this to the right end, where "now" stands. */
   clearRight?: number;
+  /** No label nearer than `px` to something else that is written there. */
+  avoid?: { at: number; px: number };
 }
 
-export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0 }: TimeGridProps) {
+export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, avoid }: TimeGridProps) {
   const { at, stepMs } = timeTicks(from, to, Math.max(2, Math.floor((x(to) - x(from)) / gap)));
   return (
     <g>
       {at.map((t) => (
         <g key={t}>
           <path className="grid-l" d={`M${Math.round(x(t)) + 0.5} ${top}V${bottom}`} />
-          {x(to) - x(t) >= clearRight ? (
+          {x(to) - x(t) >= clearRight && (!avoid || Math.abs(x(t) - avoid.at) >= avoid.px) ? (
             <text x={r1(x(t))} y={bottom + 17} textAnchor="middle">
               {timeLabel(t, stepMs)}
             </text>

@@ -29,7 +29,7 @@ function Bars({ quality, width, height, flood }: { quality: Quality; width: numb
   const most = Math.max(flood ? FLOOD + 1.5 : 3, ...slots.map((slot) => slot.count)) * 1.08;
   const left = 22;
   const right = width - 76;
-  const top = 14;
+  const top = flood ? 6 : 14;
   const bottom = height - 20;
   const from = first ? Date.parse(first.at) : Date.now() - 24 * SLOT_MS;
   const to = (last ? Date.parse(last.at) : Date.now()) + SLOT_MS;
@@ -39,9 +39,11 @@ function Bars({ quality, width, height, flood }: { quality: Quality; width: numb
   return (
     <>
       <TimeGrid from={from} to={to} x={x} top={bottom} bottom={bottom} gap={76} />
-      <text x={0} y={6}>
-        per 10 min
-      </text>
+      {flood ? null : (
+        <text x={0} y={6}>
+          per 10 min
+        </text>
+      )}
       {niceTicks(0, most, 3).map((v) => (
         <g key={v}>
           <path className={v === 0 ? "axis-l" : "grid-l"} d={`M${left} ${Math.round(y(v)) + 0.5}H${right}`} />

@@ -7,6 +7,8 @@ import { extent, linePath, type Pt, TimeGrid } from "../../ui/svg";
 const ALARM_ROW = 21;
 const SIGNAL_ROW = 52;
 const EVENT_ROW = 24;
+/** Room for the name of the lane above the names of its sensors. */
+const SIGNAL_HEAD = 18;
 const MOST_ALARMS = 8;
 const MOST_SIGNALS = 3;
 
@@ -56,7 +58,7 @@ interface LaneLayout {
 
 function layout(width: number, props: Props) {
   const phone = width < 560;
-  const x0 = phone ? 8 : 112;
+  const x0 = phone ? 8 : 148;
   const x1 = width - 16;
   const x: Scale = (t) => x0 + ((t - props.from) / (props.to - props.from)) * (x1 - x0);
   const alarms = [...props.alerts].sort((a, b) => a.raised_at.localeCompare(b.raised_at)).slice(0, MOST_ALARMS);
@@ -68,7 +70,7 @@ function layout(width: number, props: Props) {
   const rowsOf = (placed: Placed[]) => Math.max(1, ...placed.map((p) => p.row + 1));
   const heights: [string, number][] = [
     ["Alarms", Math.max(1, alarms.length) * ALARM_ROW + 14],
-    ["Signals", Math.max(1, signals.length) * SIGNAL_ROW + 8],
+    ["Signals", Math.max(1, signals.length) * SIGNAL_ROW + (phone ? 8 : SIGNAL_HEAD + 4)],
     ["People", rowsOf(people) * EVENT_ROW + 10],
     ["Decisions", rowsOf(decisions) * EVENT_ROW + 10],
     ["Work", rowsOf(work) * EVENT_ROW + 10],
@@ -99,7 +101,7 @@ export function IncidentTimeline(props: Props) {
       sideways
       height={(width) => layout(Math.max(width, 320), props).height + 28}
       meta={
-        <span className="legend">
+        <span className="legend row">
           <span>
             <svg width="14" height="10" aria-hidden="true">
               <rect width="14" height="10" className="fls" rx="2" />
@@ -136,7 +138,7 @@ function Drawing(props: Props & { width: number }) {
   const label = `found ${clock(foundAt)}`;
   return (
     <>
-      <TimeGrid from={from} to={to} x={x} top={4} bottom={height} gap={84} />
+      <TimeGrid from={from} to={to} x={x} top={4} bottom={height} gap={84} avoid={{ at: found, px: 68 }} />
       {lanes.map((lane, index) => (
         <g key={lane.name}>
           {index > 0 ? <path className="axis-l" d={`M0 ${lane.top + 0.5}H${width}`} /> : null}
@@ -160,7 +162,7 @@ function Drawing(props: Props & { width: number }) {
           x={x}
           left={x0}
           right={x1}
-          top={(signalLane?.top ?? 0) + 6 + index * SIGNAL_ROW}
+          top={(signalLane?.top ?? 0) + (at.phone ? 6 : SIGNAL_HEAD) + index * SIGNAL_ROW}
           phone={at.phone}
         />
       ))}
@@ -225,10 +227,10 @@ function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
     <g>
       {phone ? null : (
         <>
-          <text className="lab" x={0} y={top + 28}>
-            {sensorName(sensor.key).slice(0, 15)}
+          <text className="lab" x={0} y={top + 20}>
+            {sensorName(sensor.key).slice(0, 16)}
           </text>
-          <text x={0} y={top + 43}>
+          <text x={0} y={top + 35}>
             {sensor.unit}
           </text>
         </>
