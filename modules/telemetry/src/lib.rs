@@ -13,7 +13,8 @@ use bus::Agent;
 use web::Module;
 
 pub use error::TelemetryError;
-pub use service::{Door, TelemetryDeps, TelemetrySettings};
+pub use model::UnknownSensors;
+pub use service::{Door, SensorDeclaration, TelemetryDeps, TelemetrySettings};
 
 /// Assembles the module, and the door through which everything hands in readings.
 #[must_use]

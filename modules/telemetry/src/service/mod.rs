@@ -1,6 +1,7 @@
 //! The façade of telemetry: everything that touches the store, the records or the bus.
 
 mod counters;
+mod declare;
 mod detection;
 mod door;
 mod feed;
@@ -22,6 +23,7 @@ use crate::model::UnknownSensors;
 use crate::records;
 
 pub(crate) use counters::{Counters, FAULTS};
+pub use declare::SensorDeclaration;
 pub use door::Door;
 pub(crate) use feed::Flow;
 pub(crate) use readings::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};

@@ -111,7 +111,7 @@ impl Telemetry {
     }
 }
 
-fn sound_unit(unit: Option<&str>) -> Result<Option<String>, TelemetryError> {
+pub(super) fn sound_unit(unit: Option<&str>) -> Result<Option<String>, TelemetryError> {
     unit.map(|text| {
         Unit::parse(text)
             .map(|unit| unit.symbol.to_owned())
@@ -120,7 +120,7 @@ fn sound_unit(unit: Option<&str>) -> Result<Option<String>, TelemetryError> {
     .transpose()
 }
 
-fn sound_profile(profile: &Profile) -> Result<(), TelemetryError> {
+pub(super) fn sound_profile(profile: &Profile) -> Result<(), TelemetryError> {
     let fault =
         |field, reason: &str| Err(TelemetryError::Invalid { field, reason: reason.to_owned() });
     let bounds = [profile.expected_low, profile.expected_high];

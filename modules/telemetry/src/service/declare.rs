@@ -1,0 +1,76 @@
+//! Sensors that a source describes before it sends readings.
+
+use kernel::{SensorKey, SensorKind};
+use sense::Origin;
+use serde_json::Value;
+
+use super::sensors::{sound_profile, sound_unit};
+use super::{Door, Telemetry};
+use crate::error::TelemetryError;
+use crate::model::{Profile, Sensor, TrustState};
+
+/// What a source knows about one of its sensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SensorDeclaration {
+    pub key: SensorKey,
+    pub kind: SensorKind,
+    pub unit: String,
+    pub expected_low: Option<f64>,
+    pub expected_high: Option<f64>,
+    pub rate_max_per_s: Option<f64>,
+    pub interval_s: Option<f64>,
+}
+
+impl Door {
+    /// Registers a sensor with what its source knows. A sensor that is known stays as it is: what
+    /// an engineer has set outlives what a source says at its next start.
+    ///
+    /// # Errors
+    /// When the declaration contradicts itself or the database cannot be reached.
+    pub async fn declare(
+        &self,
+        declaration: SensorDeclaration,
+        origin: Origin,
+    ) -> Result<(), TelemetryError> {
+        self.0.declare(declaration, origin).await
+    }
+}
+
+impl Telemetry {
+    async fn declare(
+        &self,
+        declaration: SensorDeclaration,
+        origin: Origin,
+    ) -> Result<(), TelemetryError> {
+        self.ensure_loaded().await?;
+        let unit = sound_unit(Some(&declaration.unit))?;
+        let profile = Profile {
+            expected_low: declaration.expected_low,
+            expected_high: declaration.expected_high,
+            rate_max_per_s: declaration.rate_max_per_s,
+            interval_s: declaration.interval_s,
+        };
+        sound_profile(&profile)?;
+        let registering = self.registering.lock().await;
+        if self.registry.get(&declaration.key).is_some() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let sensor = Sensor {
+            key: declaration.key,
+            kind: declaration.kind,
+            unit,
+            profile,
+            trust: TrustState::default(),
+            origin,
+            quarantined: false,
+            metadata: Value::Object(serde_json::Map::new()),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        self.register(vec![sensor]).await?;
+        drop(registering);
+        Ok(())
+    }
+}
