@@ -84,6 +84,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawRows<'a> {
 /// # Errors
 /// When the body is no JSON, has another shape, or holds more than [`JSON_ROWS_MAX`] rows.
 pub fn parse(body: &[u8], now: Timestamp) -> Result<Rows, SenseError> {
+    parse_for(None, body, now)
+}
+
+/// As [`parse`]; rows that name no sensor are of `default`.
+pub(crate) fn parse_for(
+    default: Option<&SensorKey>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Rows, SenseError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = &body[..error.valid_up_to()];
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
@@ -111,7 +120,7 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<Rows, SenseError> {
     }
     let mut rows = Rows { single, ..Rows::default() };
     for (index, row) in raw.rows.into_iter().enumerate() {
-        match read_row(row, now) {
+        match read_row(row, default, now) {
             Ok((reading, hint)) => {
                 rows.take(index, reading);
                 rows.hints.extend(hint);
@@ -130,10 +139,17 @@ fn fault(error: serde_json::Error) -> SenseError {
 
 type Fault = (&'static str, String);
 
-fn read_row(raw: &RawValue, now: Timestamp) -> Result<(Reading, Option<Hint>), Fault> {
+fn read_row(
+    raw: &RawValue,
+    default: Option<&SensorKey>,
+    now: Timestamp,
+) -> Result<(Reading, Option<Hint>), Fault> {
     let row: Row<'_> = serde_json::from_str(raw.get())
         .map_err(|_| ("", "a reading is an object with `sensor` and `value`".to_owned()))?;
-    let sensor = read_sensor(row.sensor.or(row.sensor_id))?;
+    let sensor = match (row.sensor.or(row.sensor_id), default) {
+        (None, Some(default)) => default.clone(),
+        (named, _) => read_sensor(named)?,
+    };
     let value = read_value(row.value)?;
     let at = read_time(row.timestamp.or(row.at), now)?;
     let unit = read_text("unit", row.unit)?;

@@ -6,6 +6,7 @@
 mod error;
 pub mod json;
 pub mod line;
+pub mod mqtt;
 mod rows;
 mod sink;
 mod time;

@@ -1,0 +1,240 @@
+//! Readings from an external MQTT broker, 3.1.1 or 5.
+//!
+//! A message of QoS 1 is acknowledged only after the sink has made its readings durable. The
+//! session persists, so what arrives while Plainview is away waits at the broker. A lost
+//! connection is dropped whole and a new one begun: the broker then sends again what was not
+//! acknowledged, and a reading that comes twice is stored once, because it has the same sensor
+//! and time.
+
+mod health;
+mod link;
+mod payload;
+mod topics;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Backoff, SharedClock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::line::KeyMapping;
+use crate::{Origin, ReadingSink, SenseError};
+
+pub use health::{BrokerHealth, BrokerStatus, LinkState};
+use link::{Heard, Link, Message};
+use topics::TopicTemplate;
+use work::Worker;
+
+/// Messages that wait between the connection and the store.
+const QUEUE_MAX: usize = 1_024;
+/// Failures in a row after which the breaker opens: then only one try a minute is made.
+const BREAKER_FAILURES: u32 = 5;
+const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MqttVersion {
+    #[serde(rename = "3.1.1")]
+    V3,
+    #[default]
+    #[serde(rename = "5")]
+    V5,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrokerTls {
+    /// PEM file with the authorities to trust; the system's when left out.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files with the client's own certificate and key.
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+/// One broker to read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrokerSettings {
+    /// For logs, health and the source of deliveries.
+    pub name: String,
+    pub host: String,
+    pub port: u16,
+    pub version: MqttVersion,
+    /// Names the session at the broker: keep it the same for ever, and one per Plainview.
+    pub client_id: String,
+    pub username: Option<String>,
+    #[serde(skip_serializing)]
+    pub password: Option<String>,
+    pub tls: Option<BrokerTls>,
+    /// Topics with places for the parts of the key: `plant/{site}/{asset}/{measure}`. `{measure*}`
+    /// at the end takes all that is left. `+` and `#` match without meaning.
+    pub topics: Vec<String>,
+    /// Used when a topic names no site.
+    pub default_site: String,
+    pub keep_alive_s: u16,
+    pub origin: Origin,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self {
+            name: "mqtt".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: 1883,
+            version: MqttVersion::default(),
+            client_id: "plainview".to_owned(),
+            username: None,
+            password: None,
+            tls: None,
+            topics: vec!["plainview/{site}/{asset}/{measure*}".to_owned()],
+            default_site: "default".to_owned(),
+            keep_alive_s: 30,
+            origin: Origin::Real,
+        }
+    }
+}
+
+/// A configured broker, checked, ready to run.
+#[derive(Clone)]
+pub struct Broker {
+    settings: Arc<BrokerSettings>,
+    templates: Arc<Vec<TopicTemplate>>,
+    mapping: KeyMapping,
+    clock: SharedClock,
+    status: BrokerStatus,
+    backoff: Backoff,
+}
+
+impl Broker {
+    /// Checks the settings. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When a topic template or the client id cannot be used.
+    pub fn new(settings: BrokerSettings, clock: SharedClock) -> Result<Self, SenseError> {
+        if settings.client_id.is_empty() {
+            return Err(SenseError::Broker("the client id is empty".to_owned()));
+        }
+        if settings.topics.is_empty() {
+            return Err(SenseError::Broker("no topics are named".to_owned()));
+        }
+        let templates = settings.topics.iter().map(|text| TopicTemplate::parse(text));
+        let templates = templates.collect::<Result<Vec<_>, _>>()?;
+        let status = BrokerStatus::new(&settings);
+        let mapping =
+            KeyMapping { default_site: settings.default_site.clone(), ..KeyMapping::default() };
+        Ok(Self {
+            settings: Arc::new(settings),
+            templates: Arc::new(templates),
+            mapping,
+            clock,
+            status,
+            backoff: RECONNECT,
+        })
+    }
+
+    /// What the connection says about itself; live.
+    #[must_use]
+    pub fn status(&self) -> &BrokerStatus {
+        &self.status
+    }
+
+    /// Reads until `stop`, connecting again whenever the connection is lost.
+    pub async fn run(&self, sink: Arc<dyn ReadingSink>, stop: CancellationToken) {
+        let mut failures = 0;
+        let mut first = true;
+        while !stop.is_cancelled() {
+            self.status.connecting();
+            let lost = self.session(Arc::clone(&sink), &stop, first).await;
+            let Err((error, was_connected)) = lost else { break };
+            first &= !was_connected;
+            failures = if was_connected { 1 } else { failures + 1 };
+            let open = failures >= BREAKER_FAILURES;
+            self.status.lost(&error, open, self.clock.now());
+            let broker = self.settings.name.as_str();
+            tracing::warn!(broker, failures, error = %error, "broker connection lost");
+            let attempt = if open { u32::MAX } else { failures };
+            let pause = self.backoff.pause(attempt, rand::random());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.status.stopped();
+    }
+
+    /// One connection from its start to its end. `Ok` when it was stopped; else the error, and
+    /// whether the broker had accepted the connection.
+    async fn session(
+        &self,
+        sink: Arc<dyn ReadingSink>,
+        stop: &CancellationToken,
+        first: bool,
+    ) -> Result<(), (SenseError, bool)> {
+        let (acks, mut link) = link::open(&self.settings).map_err(|error| (error, false))?;
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let worker = Worker {
+            source: format!("mqtt {}", self.settings.name),
+            origin: self.settings.origin,
+            templates: Arc::clone(&self.templates),
+            mapping: self.mapping.clone(),
+            clock: Arc::clone(&self.clock),
+            status: self.status.clone(),
+            sink,
+            acks,
+            stop: stop.clone(),
+        };
+        let pump = async {
+            let ended = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                ended = self.pump(&mut link, &queue, first) => ended,
+            };
+            drop(queue);
+            ended
+        };
+        // What was read when the connection ends is still stored, so that it need not come twice.
+        let (ended, ()) = tokio::join!(pump, worker.run(waiting));
+        if ended.is_ok() {
+            link.farewell().await;
+        }
+        ended
+    }
+
+    async fn pump(
+        &self,
+        link: &mut Link,
+        queue: &mpsc::Sender<Message>,
+        first: bool,
+    ) -> Result<(), (SenseError, bool)> {
+        let mut connected = false;
+        loop {
+            let heard = link.next().await.map_err(|error| (error, connected))?;
+            match heard {
+                Heard::Connected { session_present } => {
+                    connected = true;
+                    self.status.connected(self.clock.now());
+                    // A session that persists keeps its topics, unless they were configured anew.
+                    if first || !session_present {
+                        link.subscribe(&self.templates).map_err(|error| (error, true))?;
+                    }
+                }
+                Heard::Refused(reason) => {
+                    tracing::error!(broker = %self.settings.name, reason, "topic refused by broker");
+                    self.status.trouble(&format!("topic refused: {reason}"));
+                }
+                Heard::Message(message) => {
+                    if queue.send(message).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Heard::Nothing => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
