@@ -51,13 +51,7 @@ pub(crate) async fn enter(
     request.extensions_mut().insert(limits);
 
     let span = tracing::info_span!("request", request_id = %id);
-    let answered = if is_ambiguous(request.headers()) {
-        Ok(Problem::of(&REQUEST_INVALID)
-            .detail("Send either Content-Length or Transfer-Encoding.")
-            .into_response())
-    } else {
-        AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
-    };
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let response = answered.unwrap_or_else(|panic| {
         tracing::error!(request_id = %id, reason = panic_text(&*panic), "handler panicked");
         Problem::of(&INTERNAL).into_response()
@@ -127,11 +121,6 @@ fn request_id(headers: &HeaderMap) -> String {
         .and_then(|value| value.to_str().ok())
         .filter(sane)
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
-}
-
-/// Two lengths let a proxy and us disagree about where a request ends.
-fn is_ambiguous(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

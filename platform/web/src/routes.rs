@@ -17,8 +17,8 @@ const COMPUTING: [&str; 4] = [
 ];
 
 /// What one may ask without a key even in production: whether the program lives, and the files
-/// of the UI, which hold no data.
-const OPEN: [&str; 6] = ["/health", "/ready", "/ping", "/app", "/", "/api/v1/ping"];
+/// of the UI and of the reference, which hold no data.
+const OPEN: [&str; 7] = ["/health", "/ready", "/ping", "/app", "/docs", "/", "/api/v1/ping"];
 
 pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
@@ -36,7 +36,7 @@ pub(crate) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)
         || path.starts_with("/app/")
         || path.starts_with("/health/")
-        || path.starts_with("/docs/errors/")
+        || path.starts_with("/docs/")
 }
 
 /// How a call is counted.

@@ -212,9 +212,7 @@ function find(event) {
   }
 }
 
-async function start() {
-  document.getElementById("find").addEventListener("input", find);
-  document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
+async function load() {
   const main = document.getElementById("operations");
   const key = document.getElementById("key").value;
   try {
@@ -232,4 +230,8 @@ async function start() {
   }
 }
 
-start();
+document.getElementById("find").addEventListener("input", find);
+document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
+// In production the contract itself needs a key.
+document.getElementById("key").addEventListener("change", () => contract?.paths || load());
+load();

@@ -7,3 +7,6 @@ pub(crate) mod http;
 mod hub;
 
 pub(crate) use hub::Hub;
+
+#[cfg(test)]
+mod tests;
