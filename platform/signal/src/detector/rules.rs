@@ -453,7 +453,7 @@ impl UnitWatch {
 
 fn step(index: u8, value: f64) -> f64 {
     let (scale, offset) = UNIT_STEPS[usize::from(index / 2) % UNIT_STEPS.len()];
-    if index % 2 == 0 { value * scale + offset } else { (value - offset) / scale }
+    if index.is_multiple_of(2) { value * scale + offset } else { (value - offset) / scale }
 }
 
 /// 0.5 at the limit, towards 1 the further beyond.

@@ -7,9 +7,11 @@
 //! surprises are joined as a Euclidean norm, so that weak signs on several time scales add up.
 //!
 //! The score is the joint surprise on a scale from 0 to 1 on which [`THRESHOLD`] stands for what
-//! chance alone brings about once a week on one sensor, whatever its sampling interval (on
-//! independent noise; less often on the sluggish noise of real processes). Sensors slower than one
-//! reading in five minutes are treated like those, once in about 2,000 readings.
+//! chance alone brings about once or twice a week on one sensor, whatever its sampling interval.
+//! That is measured on independent noise; the sluggish noise of real processes reaches it less
+//! often. Sensors slower than one reading in five minutes are treated like those: once in about
+//! 1,000 readings. The surprise that chance reaches grows with the logarithm of the time waited, so
+//! a score of 0.75 is already far beyond chance.
 
 mod interval;
 mod scorer;

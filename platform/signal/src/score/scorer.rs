@@ -10,7 +10,7 @@ const PLACED: u64 = 30;
 /// Readings until levels and spreads are trusted enough to limit what one reading does to them.
 const SETTLED: u64 = 100;
 /// Readings that the distributions remember.
-const MEMORY: f64 = 5_000.0;
+const MEMORY: f64 = 7_000.0;
 /// Weight of one reading in the levels, fastest first, and in the baseline.
 const LAST_FEW: f64 = 0.3;
 const SHORT: f64 = 0.08;
@@ -30,9 +30,9 @@ const PULL_SHARE_LONG: f64 = 0.2;
 const SPREAD_MIN: f64 = 1e-6;
 /// A silence of this many intervals makes the last few readings say nothing about the next.
 const GAP_INTERVALS: f64 = 20.0;
-/// Joint surprise that chance reaches once a week at one reading in five minutes, and how much more
+/// Joint surprise that chance reaches once or twice a week at one reading in five minutes, and how much more
 /// is needed per e-fold of faster readings. Both are measured on independent noise.
-const SURPRISE_WEEKLY: f64 = 9.0;
+const SURPRISE_WEEKLY: f64 = 8.5;
 const SURPRISE_PER_E_FOLD: f64 = 1.5;
 const SLOW_INTERVAL_S: f64 = 300.0;
 const FAST_INTERVAL_S: f64 = 1e-3;
@@ -274,7 +274,7 @@ fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
     look
 }
 
-/// The joint surprise that chance alone reaches about once a week.
+/// The joint surprise that chance alone reaches once or twice a week.
 fn weekly(interval_s: Option<f64>) -> f64 {
     match interval_s {
         Some(interval) if interval < SLOW_INTERVAL_S => {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 const BODY: f64 = 0.9;
 const TAIL: f64 = 0.985;
 /// −ln of the shares above.
-const BODY_SURPRISE: f64 = 2.302_585_092_994_046;
+const BODY_SURPRISE: f64 = std::f64::consts::LN_10;
 const TAIL_SURPRISE: f64 = 4.199_705_077_879_927;
 /// Values from which only mean and mean absolute deviation are taken.
 const FIRST: u32 = 100;
@@ -20,7 +20,7 @@ const PRIOR: u32 = 10;
 const REACH: f64 = 30.0;
 /// The mean excess is taken to be at least this share of the mean: a sensor that hardly moves is not
 /// alarming when it moves a little.
-const EXCESS_MIN: f64 = 0.1;
+const EXCESS_MIN: f64 = 0.2;
 /// Surprises end here; the probability means nothing further out.
 const SURPRISE_MAX: f64 = 40.0;
 

@@ -167,7 +167,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
         return None;
     }
     let middle = values.len() / 2;
-    let even = values.len() % 2 == 0;
+    let even = values.len().is_multiple_of(2);
     let (below, value, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let value = *value;
     if !even {
