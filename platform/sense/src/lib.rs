@@ -3,6 +3,7 @@
 //! Doors turn a protocol into [`Delivery`]s and hand them to a [`ReadingSink`]; they acknowledge
 //! to the sender only what the sink has made durable.
 
+pub mod csv;
 mod error;
 pub mod json;
 pub mod line;
