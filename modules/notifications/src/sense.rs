@@ -80,8 +80,7 @@ struct Inner {
 #[derive(Deserialize)]
 struct AgentFailure {
     agent: Option<String>,
-    name: Option<String>,
-    #[serde(alias = "last_error")]
+    reason: Option<String>,
     error: Option<String>,
 }
 
@@ -104,7 +103,7 @@ pub(crate) fn matter(event: &Event) -> Result<Option<Matter>, serde_json::Error>
         "maintenance.scheduled" => Some(scheduled(&event.read()?, &event.subject)),
         "maintenance.completed" => Some(completed(&event.read()?, &event.subject)),
         "dead_letter.added" => dead_letter(&event.read()?, event),
-        "agent.failed" => Some(agent_failed(&event.read()?, event)),
+        "agent.failed" => agent_failed(&event.read()?, event),
         "sensor.trust.changed" => Some(trust(&event.read()?, event)),
         _ => None,
     })
@@ -180,17 +179,21 @@ fn dead_letter(view: &DeadLetter, event: &Event) -> Option<Matter> {
     })
 }
 
-/// An agent that fails again and again is told once an hour.
-fn agent_failed(view: &AgentFailure, event: &Event) -> Matter {
+/// An agent that fails again and again is told once an hour. When it gave up an event, the dead
+/// letter tells it already.
+fn agent_failed(view: &AgentFailure, event: &Event) -> Option<Matter> {
     const HOUR_MICROS: i64 = 3_600_000_000;
-    let agent = view.agent.as_deref().or(view.name.as_deref()).unwrap_or(&event.subject);
+    if view.reason.as_deref() == Some("dead_letter") {
+        return None;
+    }
+    let agent = view.agent.as_deref().unwrap_or(&event.subject);
     let hour = event.time.as_micros().div_euclid(HOUR_MICROS);
-    Matter {
+    Some(Matter {
         severity: Severity::High,
         title: short(&format!("Agent {agent} failed")),
         body: body(vec![view.error.clone().unwrap_or_default()], None),
         dedupe: format!("agent.failed:{agent}:{hour}"),
-    }
+    })
 }
 
 fn trust(view: &Trust, event: &Event) -> Matter {

@@ -1,8 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
 
 use super::{Notifications, smtp, webhook};
 use crate::decide::{self, Outcome};
@@ -22,18 +22,19 @@ const RECOVERED_MAX: u64 = 1_000;
 impl Notifications {
     /// Sends what is due until told to stop, then waits for what is under way.
     pub(crate) async fn deliver_until_stopped(
-        &self,
+        self: Arc<Self>,
         context: TaskContext,
     ) -> Result<(), TaskError> {
         self.recover().await?;
         let mut commits = self.bus.records().commits();
-        let mut under_way = FuturesUnordered::new();
+        // Tasks of their own: a delivery that holds the one writing connection must go on while
+        // this loop waits for it.
+        let mut under_way = JoinSet::new();
         loop {
             while under_way.len() < AT_ONCE && !context.stop.is_cancelled() {
-                match self.claim().await? {
-                    Some(stored) => under_way.push(self.deliver(stored)),
-                    None => break,
-                }
+                let Some(stored) = self.claim().await? else { break };
+                let service = Arc::clone(&self);
+                under_way.spawn(async move { service.deliver(stored).await });
             }
             let woken = async {
                 // A closed channel only means that the next look waits for the poll.
@@ -42,25 +43,19 @@ impl Notifications {
             };
             tokio::select! {
                 () = context.stop.cancelled() => break,
-                Some(done) = under_way.next() => self.report(&context, done).await?,
+                Some(done) = under_way.join_next() => {
+                    done??;
+                    let waiting = records::waiting(self.bus.records()).await?;
+                    context.handle.progress(1, waiting);
+                }
                 () = woken, if under_way.len() < AT_ONCE => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
         // Each attempt is bounded by its own timeouts.
-        while let Some(done) = under_way.next().await {
-            done?;
+        while let Some(done) = under_way.join_next().await {
+            done??;
         }
-        Ok(())
-    }
-
-    async fn report(
-        &self,
-        context: &TaskContext,
-        done: Result<(), NotificationsError>,
-    ) -> Result<(), NotificationsError> {
-        done?;
-        context.handle.progress(1, records::waiting(self.bus.records()).await?);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 mod delivery;
 mod smtp;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use bus::{Bus, HandlerError};

@@ -94,3 +94,56 @@ impl Series {
         self.magnitude * (jump + climb * progress)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use signal::detector::{Phase, SensorDetector, SensorProfile};
+
+    use super::*;
+
+    const UNTIL: Timestamp = Timestamp::from_secs(1_795_089_600);
+
+    fn series(seed: u64, rate: f64) -> Series {
+        let sensor = SensorKey::new("demo/golden-1/vibration").unwrap();
+        Series::golden(sensor, seed, UNTIL, rate)
+    }
+
+    #[test]
+    fn the_rate_is_kept_and_the_normal_stretch_is_long_enough() {
+        for rate in [0.005, 0.05, 0.1, 0.3, 0.5] {
+            let series = series(1, rate);
+            let share = series.anomalous as f64 / series.len() as f64;
+            assert!((share - rate).abs() < 0.002, "{rate}: {share}");
+            assert!(series.normal >= 600 && series.len() <= READINGS_MAX);
+        }
+        assert_eq!(series(1, 1e-9).len(), READINGS_MAX);
+    }
+
+    #[test]
+    fn readings_are_a_minute_apart_and_end_now() {
+        let readings: Vec<Reading> = series(3, 0.3).readings().collect();
+        assert_eq!(readings.last().unwrap().at, UNTIL);
+        assert!(readings.windows(2).all(|pair| pair[1].at.since(pair[0].at) == SPACING));
+        assert_eq!(readings, series(3, 0.3).readings().collect::<Vec<_>>());
+        assert!(readings.iter().all(|reading| reading.value < 7.1));
+    }
+
+    #[test]
+    fn the_detector_cannot_miss_the_fault_and_finds_nothing_before() {
+        for seed in 0..20 {
+            for rate in [0.05, 0.3, 0.5] {
+                let series = series(seed, rate);
+                let profile = SensorProfile { range: Some((0.0, 7.1)), ..SensorProfile::default() };
+                let mut detector = SensorDetector::new(profile);
+                let onset = series.readings().find_map(|reading| {
+                    let verdict = detector.observe(reading.at, reading.value, reading.quality);
+                    let begins = verdict.findings.iter().any(|f| f.phase == Phase::Onset);
+                    begins.then_some(reading.at)
+                });
+                let onset = onset.expect("the fault is found");
+                assert!(onset >= series.fault_at(), "{seed} {rate}: too early");
+                assert!(onset.since(series.fault_at()) <= 3 * SPACING, "{seed} {rate}: too late");
+            }
+        }
+    }
+}

@@ -5,15 +5,16 @@ use uuid::Uuid;
 
 use super::noise::{self, Noise};
 use super::process::{Forces, Process, Quantity};
-use super::scenario::{Run, ScenarioKind};
+use super::scenario::{Run, SPALL_AT, ScenarioKind};
 use super::{PortError, SensorSetup};
 
 /// Vibration at which a pump of this class must be stopped, mm/s.
 const VIBRATION_LIMIT: f64 = 7.1;
-/// The wear of P-2 begins this long before the plant is first started, and runs this long.
-const WEAR_BEFORE: Duration = Duration::from_secs(10 * 3_600);
-const WEAR_DURATION_S: u64 = 36 * 3_600;
-const WEAR_MM_PER_S: f64 = 5.2;
+/// When the plant is first started, P-2 has been wearing for hours and its bearing spalled this
+/// long ago: the history holds the trend and ends with the anomaly.
+const SPALLED_BEFORE: Duration = Duration::from_secs(4 * 60);
+const WEAR_DURATION_S: u64 = 40 * 3_600;
+const WEAR_MM_PER_S: f64 = 6.0;
 /// Coarsest spacing of readings: that of the history. The live ones are denser.
 const INTERVAL_S: f64 = 10.0;
 
@@ -175,11 +176,12 @@ impl North {
 
     /// The degradation that is under way when the plant is first started at `anchor`.
     pub(crate) fn opening(anchor: Timestamp) -> Run {
+        let to_spall = Duration::from_secs(WEAR_DURATION_S).mul_f64(SPALL_AT);
         Run {
             run_id: Uuid::now_v7(),
             kind: ScenarioKind::BearingWear,
             target: Some("north/p-2".to_owned()),
-            starts_at: anchor.minus(WEAR_BEFORE),
+            starts_at: anchor.minus(SPALLED_BEFORE + to_spall),
             duration_s: WEAR_DURATION_S,
             magnitude: WEAR_MM_PER_S,
             started_by: "plant".to_owned(),
@@ -218,7 +220,9 @@ impl North {
     fn shown(&self, instrument: &Instrument, t: f64, forces: &Forces, runs: &[Run]) -> f64 {
         let span = instrument.high - instrument.low;
         let bias: f64 = runs.iter().map(|run| run.bias(instrument.key.as_str(), t)).sum();
-        let noise = instrument.noise_size * forces.noise * instrument.noise.at(t);
+        let size = instrument.noise_size * forces.noise;
+        let noise =
+            size * Process::liveliness(instrument.quantity, forces) * instrument.noise.at(t);
         let truth = self.process.value(instrument.quantity, t, forces);
         let raw = (truth + noise + bias * span).max(0.0);
         (raw / instrument.resolution).round() * instrument.resolution
@@ -231,4 +235,269 @@ fn forces_at(at: Timestamp, runs: &[Run]) -> Forces {
         run.press(at.as_secs_f64(), &mut forces);
     }
     forces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use signal::detector::{Phase, SensorDetector, SensorProfile};
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1_794_000_000);
+
+    fn plant() -> North {
+        North::new(2026).unwrap()
+    }
+
+    fn run(kind: ScenarioKind, target: Option<&str>, duration_s: u64, magnitude: f64) -> Run {
+        Run {
+            run_id: Uuid::nil(),
+            kind,
+            target: target.map(str::to_owned),
+            starts_at: START,
+            duration_s,
+            magnitude,
+            started_by: "test".to_owned(),
+            ended_at: None,
+        }
+    }
+
+    fn usual(kind: ScenarioKind) -> Run {
+        let info = kind.info();
+        run(kind, info.target, info.duration_s, info.magnitude)
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        START.plus(Duration::from_secs(seconds))
+    }
+
+    fn show(plant: &North, sensor: &str, at: Timestamp, runs: &[Run]) -> f64 {
+        let mut readings = Vec::new();
+        plant.read_into(at, runs, &mut readings);
+        readings.into_iter().find(|reading| reading.sensor.as_str() == sensor).unwrap().value
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+        let bytes = |seed| {
+            let plant = North::new(seed).unwrap();
+            let mut readings = Vec::new();
+            for second in 0..300 {
+                plant.read_into(after(second), &[North::opening(after(0))], &mut readings);
+            }
+            serde_json::to_vec(&readings).unwrap()
+        };
+        assert_eq!(bytes(1), bytes(1));
+        assert_ne!(bytes(1), bytes(2));
+    }
+
+    #[test]
+    fn every_unit_is_known_and_every_value_in_range_on_a_quiet_day() {
+        let plant = plant();
+        for setup in plant.setups() {
+            kernel::Unit::parse(&setup.unit).unwrap();
+        }
+        for minute in 0..1_440 {
+            let mut readings = Vec::new();
+            plant.read_into(after(minute * 60), &[], &mut readings);
+            for (reading, setup) in readings.iter().zip(plant.setups()) {
+                let range = setup.expected_low..=setup.expected_high;
+                assert!(range.contains(&reading.value), "{reading:?}");
+            }
+        }
+    }
+
+    /// Which sensors start to be unusual in a day of history and half an hour of live readings.
+    fn unusual(seed: u64, start: Timestamp) -> Vec<(SensorKey, f64, signal::detector::Rule)> {
+        let plant = North::new(seed).unwrap();
+        let begin = start.minus(Duration::from_secs(24 * 3_600));
+        let runs = [North::opening(start)];
+        let mut detectors: Vec<SensorDetector> = plant
+            .setups()
+            .map(|setup| {
+                SensorDetector::new(SensorProfile {
+                    range: Some((setup.expected_low, setup.expected_high)),
+                    interval_s: setup.interval_s,
+                    ..SensorProfile::default()
+                })
+            })
+            .collect();
+        let history = (1..=8_640).map(|i| begin.plus(Duration::from_secs(10 * i)));
+        let live = (1..=1_800).map(|i| start.plus(Duration::from_secs(i)));
+        let mut found = Vec::new();
+        for at in history.chain(live) {
+            let mut readings = Vec::new();
+            plant.read_into(at, &runs, &mut readings);
+            for (reading, detector) in readings.iter().zip(&mut detectors) {
+                let verdict = detector.observe(at, reading.value, reading.quality);
+                let onsets = verdict.findings.iter().filter(|f| f.phase == Phase::Onset);
+                let hours = at.micros_since(start) as f64 / 3.6e9;
+                found.extend(onsets.map(|f| (reading.sensor.clone(), hours, f.rule)));
+            }
+        }
+        found
+    }
+
+    /// The demo rests on this: only the vibration of P-2 is unusual, once, shortly before now.
+    #[test]
+    fn only_the_worn_pump_is_unusual() {
+        for (seed, hours) in [(1, 0), (1, 7), (1, 13), (1, 20), (2026, 3), (7, 10)] {
+            let start = after(hours * 3_600);
+            let found = unusual(seed, start);
+            let pump = |sensor: &SensorKey| sensor.as_str() == "north/p-2/vibration";
+            assert!(found.iter().all(|(sensor, ..)| pump(sensor)), "{seed} {hours}: {found:?}");
+            assert_eq!(found.len(), 1, "{seed} {hours}: {found:?}");
+            assert!((-0.07..0.0).contains(&found[0].1), "{seed} {hours}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn wear_rises_towards_the_limit() {
+        let plant = plant();
+        let runs = [North::opening(START)];
+        let now = show(&plant, "north/p-2/vibration", START, &runs);
+        let before = show(
+            &plant,
+            "north/p-2/vibration",
+            START.minus(Duration::from_secs(20 * 3_600)),
+            &runs,
+        );
+        assert!((2.0..3.2).contains(&before), "{before}");
+        assert!((4.0..5.5).contains(&now), "{now}");
+        let day = show(&plant, "north/p-2/vibration", after(40 * 3_600), &runs);
+        assert!(day > VIBRATION_LIMIT, "{day}");
+        let other = show(&plant, "north/p-1/vibration", START, &runs);
+        assert!(other < 3.2, "{other}");
+    }
+
+    #[test]
+    fn a_stuck_sensor_repeats_its_last_value_and_then_wakes() {
+        let plant = plant();
+        let runs = [usual(ScenarioKind::SensorStuck)];
+        let sensor = "north/km-30/pressure-b";
+        let before = show(&plant, sensor, START.minus(Duration::from_secs(1)), &runs);
+        for second in [0, 1, 600, 1_799] {
+            assert_eq!(show(&plant, sensor, after(second), &runs), before);
+        }
+        assert_ne!(show(&plant, sensor, after(1_801), &runs), before);
+        assert_ne!(show(&plant, "north/km-30/pressure-a", after(600), &runs), before);
+    }
+
+    #[test]
+    fn a_leak_takes_flow_out_and_lets_pressures_sag() {
+        let plant = plant();
+        let runs = [usual(ScenarioKind::Leak)];
+        let change = |sensor: &str| {
+            show(&plant, sensor, after(300), &runs) - show(&plant, sensor, after(300), &[])
+        };
+        assert!(change("north/km-60/flow") < -40.0);
+        assert!(change("north/km-00/flow") > 0.0);
+        assert!(change("north/km-15/pressure") < -2.0);
+        assert!(change("north/km-15/pressure") < change("north/km-60/pressure"));
+    }
+
+    #[test]
+    fn a_shutdown_stops_the_line_and_fills_the_tank() {
+        let plant = plant();
+        let runs = [usual(ScenarioKind::EmergencyShutdown)];
+        assert!(show(&plant, "north/km-60/flow", after(600), &runs) < 5.0);
+        assert!(show(&plant, "north/p-1/speed", after(600), &runs) < 10.0);
+        assert_eq!(show(&plant, "north/v-101/position", after(600), &runs), 0.0);
+        let fill = |runs: &[Run]| show(&plant, "north/t-2/level", after(900), runs);
+        assert!(fill(&runs) - fill(&[]) > 1.0);
+        let flow = show(&plant, "north/km-60/flow", after(1_200), &runs);
+        assert!(flow > 700.0, "back in service: {flow}");
+    }
+
+    #[test]
+    fn a_maintenance_window_swaps_the_pumps_without_loss_of_flow() {
+        let plant = plant();
+        let runs = [usual(ScenarioKind::MaintenanceWindow)];
+        assert!(show(&plant, "north/p-2/speed", after(600), &runs) < 10.0);
+        assert!(show(&plant, "north/p-3/speed", after(600), &runs) > 2_500.0);
+        let flow = |runs: &[Run]| show(&plant, "north/km-00/flow", after(600), runs);
+        assert!((flow(&runs) - flow(&[])).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_cascade_ends_with_the_line_standing() {
+        let plant = plant();
+        let runs = [usual(ScenarioKind::CascadeFailure)];
+        let flow = |second| show(&plant, "north/km-00/flow", after(second), &runs);
+        assert!(flow(600) > 700.0);
+        assert!((300.0..500.0).contains(&flow(1_000)), "{}", flow(1_000));
+        assert!(flow(1_500) < 10.0);
+        assert!(show(&plant, "north/p-2/vibration", after(700), &runs) > VIBRATION_LIMIT);
+    }
+
+    #[test]
+    fn a_drift_grows_and_a_spike_jumps() {
+        let plant = plant();
+        let drift = [usual(ScenarioKind::SensorDrift)];
+        let off = |second| {
+            show(&plant, "north/p-1/bearing_temp", after(second), &drift)
+                - show(&plant, "north/p-1/bearing_temp", after(second), &[])
+        };
+        assert!(off(1) < 0.1 && off(900) > 10.0 && off(1_799) > off(900));
+        let spike = [usual(ScenarioKind::SensorSpike)];
+        let flow = |runs: &[Run]| show(&plant, "north/km-00/flow", after(30), runs);
+        assert!(flow(&spike) - flow(&[]) > 400.0);
+    }
+
+    #[test]
+    fn bad_weather_makes_instruments_noisier() {
+        let plant = plant();
+        let roughness = |runs: &[Run]| {
+            let values: Vec<f64> = (200..500)
+                .map(|second| show(&plant, "north/km-45/pressure", after(second), runs))
+                .collect();
+            values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum::<f64>()
+        };
+        assert!(roughness(&[usual(ScenarioKind::BadWeather)]) > 1.5 * roughness(&[]));
+    }
+
+    fn any_run() -> impl Strategy<Value = Run> {
+        let kinds = ScenarioKind::catalogue();
+        (0..kinds.len(), 1_u64..7_200, 0.01_f64..1.0, 0_u64..3_600).prop_map(
+            move |(kind, duration_s, magnitude, late)| {
+                let info = &kinds[kind];
+                let run = run(info.kind, info.target, duration_s, magnitude);
+                Run { starts_at: after(late), ..run }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn scenarios_compose_in_any_order_and_stay_physical(
+            first in any_run(), second in any_run(), third in any_run(), at in 0_u64..10_000,
+        ) {
+            let plant = plant();
+            let runs = [first, second, third];
+            let mut turned = runs.clone();
+            turned.reverse();
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            plant.read_into(after(at), &runs, &mut one);
+            plant.read_into(after(at), &turned, &mut other);
+            for (a, b) in one.iter().zip(&other) {
+                prop_assert!(a.value.is_finite() && a.value >= 0.0);
+                prop_assert!((a.value - b.value).abs() <= 1e-9 + 0.11, "{a:?} {b:?}");
+            }
+        }
+
+        #[test]
+        fn what_is_over_leaves_no_trace(run in any_run(), late in 0_u64..3_600) {
+            prop_assume!(!matches!(
+                run.kind,
+                ScenarioKind::BearingWear | ScenarioKind::EmergencyShutdown
+            ));
+            let plant = plant();
+            let at = run.end().plus(Duration::from_secs(301 + late));
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            plant.read_into(at, &[run], &mut with);
+            plant.read_into(at, &[], &mut without);
+            prop_assert_eq!(with, without);
+        }
+    }
 }

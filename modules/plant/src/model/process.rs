@@ -26,6 +26,8 @@ pub(super) struct Forces {
     pub(super) available: f64,
     /// Added vibration of each pump, mm/s.
     pub(super) wear: [f64; 3],
+    /// Added warmth of each pump's bearings, °C.
+    pub(super) heat: [f64; 3],
     /// Share of the flow that leaves the line.
     pub(super) leak: f64,
     /// How much louder the instruments' noise is.
@@ -44,6 +46,7 @@ impl Default for Forces {
             running: [1.0, 1.0, 0.0],
             available: 1.0,
             wear: [0.0; 3],
+            heat: [0.0; 3],
             leak: 0.0,
             noise: 1.0,
             ambient: 0.0,
@@ -100,6 +103,16 @@ impl Process {
         ARRIVAL_BAR + FRICTION_BAR * load * load
     }
 
+    /// How much of its noise an instrument shows: what stands still is measured as exactly zero.
+    pub(super) fn liveliness(quantity: Quantity, forces: &Forces) -> f64 {
+        match quantity {
+            Quantity::Speed(pump) | Quantity::Power(pump) => {
+                forces.running[pump] * forces.available
+            }
+            _ => 1.0,
+        }
+    }
+
     pub(super) fn value(&self, quantity: Quantity, t: f64, forces: &Forces) -> f64 {
         let service = |pump: usize| forces.running[pump] * forces.available;
         match quantity {
@@ -110,14 +123,14 @@ impl Process {
             }
             Quantity::BearingTemp(pump) => {
                 let load = self.load(t - THERMAL_LAG_S, forces);
-                let warmth = 34.0 * load * load + 2.2 * forces.wear[pump];
+                let warmth = 34.0 * load * load + forces.heat[pump];
                 self.ambient(t, forces) + service(pump) * warmth
             }
             Quantity::Speed(pump) => service(pump) * 2_980.0 * (0.6 + 0.4 * self.demand(t)),
             Quantity::Power(pump) => {
                 let load = self.load(t, forces);
                 let hydraulic = 155.0 * load * self.discharge_bar(load) / self.discharge_bar(1.0);
-                service(pump) * (hydraulic + 12.0 + 2.5 * forces.wear[pump])
+                service(pump) * (hydraulic + 12.0 + 0.2 * forces.heat[pump])
             }
             Quantity::Flow(km) => {
                 let kept = if km > LEAK_KM {

@@ -8,8 +8,11 @@ use super::process::Forces;
 
 /// How long the plant needs to follow an order, seconds.
 const RAMP_S: f64 = 120.0;
-/// Share of the wear that comes at once: a spall breaks out.
-const SPALL_SHARE: f64 = 0.15;
+/// Share of the wear that comes at once, when a spall breaks out, and after which share of the run.
+const SPALL_SHARE: f64 = 0.2;
+pub(super) const SPALL_AT: f64 = 0.25;
+/// Warmth of a bearing per wear, °C per mm/s.
+const HEAT_PER_WEAR: f64 = 2.2;
 const TANK_FILL_PERCENT_PER_H: f64 = 6.0;
 
 /// What can happen to the plant.
@@ -67,7 +70,7 @@ const CATALOGUE: [ScenarioInfo; 10] = [
         "Bearing wear",
         "Vibration of a pump rises until it is ended.",
         Some("north/p-2"),
-        3_600,
+        1_200,
         5.0,
         "mm/s at the end",
     ),
@@ -246,9 +249,10 @@ impl Run {
         rise.min(fall).clamp(0.0, 1.0)
     }
 
-    /// Wear in mm/s after `progress` of the way to `magnitude`.
+    /// Wear in mm/s: slow at first, with a spall on the way.
     fn worn(&self, progress: f64) -> f64 {
-        self.magnitude * (SPALL_SHARE + (1.0 - SPALL_SHARE) * progress)
+        let spall = if progress >= SPALL_AT { SPALL_SHARE } else { 0.0 };
+        self.magnitude * ((1.0 - SPALL_SHARE) * progress * progress.sqrt() + spall)
     }
 
     /// What the run does to the whole plant at `t`. Sums, minima and maxima only, so that the
@@ -284,11 +288,18 @@ impl Run {
     fn press_fault(&self, elapsed: f64, forces: &mut Forces) {
         let progress = self.progress(elapsed);
         match self.kind {
-            ScenarioKind::BearingWear => forces.wear[self.pump()] += self.worn(progress),
+            ScenarioKind::BearingWear => {
+                forces.wear[self.pump()] += self.worn(progress);
+                forces.heat[self.pump()] += HEAT_PER_WEAR * self.magnitude * progress * progress;
+            }
             ScenarioKind::Leak => forces.leak += self.magnitude * (elapsed / 20.0).min(1.0),
             _ => {
-                forces.wear[1] += 6.0 * self.magnitude * (progress / 0.4).min(1.0);
-                forces.wear[0] += 3.0 * self.magnitude * ((progress - 0.4) / 0.35).clamp(0.0, 1.0);
+                let first = self.magnitude * (progress / 0.4).min(1.0);
+                let second = self.magnitude * ((progress - 0.4) / 0.35).clamp(0.0, 1.0);
+                forces.wear[1] += 6.0 * first;
+                forces.wear[0] += 3.0 * second;
+                forces.heat[1] += 14.0 * first;
+                forces.heat[0] += 20.0 * second;
                 let tripped = |from: f64| 1.0 - ((progress - from) / 0.02).clamp(0.0, 1.0);
                 forces.running[1] = forces.running[1].min(tripped(0.4));
                 forces.running[0] = forces.running[0].min(tripped(0.75));

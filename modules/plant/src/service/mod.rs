@@ -2,6 +2,8 @@ mod golden;
 mod live;
 mod orchestrate;
 mod simulate;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
