@@ -16,6 +16,9 @@ pub(super) const BLOCK_POINTS_SMALL: usize = 1_024;
 const FORMAT: u8 = 1;
 /// Level 4 of 12: a third faster than the default 8 at the same size on telemetry.
 const COMPRESSION_LEVEL: usize = 4;
+/// Qualities from here on are bad.
+const BAD: u8 = 0x80;
+const LANES: usize = 4;
 const SUMMARY_BYTES: usize = 76;
 /// More readings than a block ever holds; a stored count above it is damage.
 const COUNT_MAX: usize = 1 << 20;
@@ -82,9 +85,7 @@ impl Columns {
     pub(super) fn summary(&self, series: u32) -> Option<Summary> {
         let (first, last) = (*self.at.first()?, *self.at.last()?);
         let mut figures = Figures::default();
-        for (value, quality) in self.value.iter().zip(&self.quality) {
-            figures.add(*value, *quality);
-        }
+        figures.add_all(&self.value, &self.quality);
         Some(Summary { series, first, last, count: self.len() as u32, figures, checksum: 0 })
     }
 }
@@ -102,7 +103,7 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn add(&mut self, value: f64, quality: u8) {
-        if quality >= 0x80 {
+        if quality >= BAD {
             return;
         }
         self.merge(&Self {
@@ -112,6 +113,35 @@ impl Figures {
             sum: value,
             first: value,
             last: value,
+        });
+    }
+
+    /// Adds readings in order of time.
+    pub(super) fn add_all(&mut self, values: &[f64], quality: &[u8]) {
+        if quality.iter().any(|quality| *quality >= BAD) {
+            values.iter().zip(quality).for_each(|(value, quality)| self.add(*value, *quality));
+            return;
+        }
+        let (Some(first), Some(last)) = (values.first(), values.last()) else { return };
+        // Lanes of their own, so that one addition need not wait for the other.
+        let mut sum = [0.0; LANES];
+        let (mut min, mut max) = ([*first; LANES], [*first; LANES]);
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, value) in chunk.iter().enumerate() {
+                sum[lane] += value;
+                min[lane] = if *value < min[lane] { *value } else { min[lane] };
+                max[lane] = if *value > max[lane] { *value } else { max[lane] };
+            }
+        }
+        let all = |lanes: [f64; LANES]| lanes.into_iter().chain(rest.iter().copied());
+        self.merge(&Self {
+            count: values.len() as u64,
+            min: all(min).fold(*first, f64::min),
+            max: all(max).fold(*first, f64::max),
+            sum: all(sum).sum(),
+            first: *first,
+            last: *last,
         });
     }
 

@@ -21,6 +21,8 @@ pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 const IDLE_CONNECTIONS_MAX: usize = 48;
 /// A reader's checkpoint or a seal's commit is far shorter.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a checkpoint waits for readers; the next one does what it leaves.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Stands for the whole file where a block's id is asked for.
 const WHOLE_FILE: i64 = 0;
 
@@ -445,8 +447,10 @@ impl DayWriter<'_> {
 
     /// Moves the write-ahead log into the file. Readers in the way only put it off.
     pub(super) fn checkpoint(&self) {
-        let done: rusqlite::Result<i64> =
-            self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(0));
+        let done = self
+            .conn
+            .busy_timeout(CHECKPOINT_TIMEOUT)
+            .and_then(|()| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = done {
             tracing::warn!(day = day_name(self.day), %error, "day file could not be checkpointed");
         }

@@ -18,6 +18,12 @@ const FORMAT: i64 = 1;
 /// The other connections are our own and brief; this only bridges a checkpoint.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+const PAGE_BYTES: i64 = 16_384;
+/// Free pages kept for the appends to come: growing the file again would cost them time.
+const FREE_PAGES_KEPT: i64 = 512;
+/// Pages given back in one step.
+const SHRINK_PAGES: i64 = 256;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS batch (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
@@ -75,8 +81,9 @@ impl LogFile {
         conn.busy_timeout(BUSY_TIMEOUT)?;
         // Checkpoints run beside the writer (see `checkpoint`), never inside a commit.
         conn.execute_batch(&format!(
-            "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
-             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+            "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 16777216;
              PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;",
             durability.pragma()
         ))?;
@@ -302,6 +309,19 @@ impl LogFile {
             self.set_meta("truncated", reached.0 as i64)?;
         }
         Ok((reached, bytes))
+    }
+
+    /// Gives free pages at the end of the file back, one step; returns whether more are left.
+    pub(super) fn shrink(&self) -> Result<bool, SeriesError> {
+        let free: i64 = self.conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let step = (free - FREE_PAGES_KEPT).min(SHRINK_PAGES);
+        if step <= 0 {
+            return Ok(false);
+        }
+        let mut vacuum = self.conn.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        Ok(free - step > FREE_PAGES_KEPT)
     }
 
     /// Hands every batch after `after` to `each`, in order, until it says stop.

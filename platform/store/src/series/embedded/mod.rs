@@ -247,6 +247,7 @@ impl Embedded {
         let lock_file = File::create(options.dir.join("lock"))?;
         lock_file.try_lock().map_err(std::io::Error::from)?;
         let log_path = options.dir.join("log.db");
+        let wal_bytes = fs::metadata(options.dir.join("log.db-wal")).map_or(0, |wal| wal.len());
         let log = LogFile::create(&log_path, options.durability)?;
         let opened = log.opened()?;
         let days_dir = options.dir.join("days");
@@ -272,8 +273,8 @@ impl Embedded {
             sealed: AtomicU64::new(opened.sealed.0),
             truncated: AtomicU64::new(opened.truncated.0),
             log_bytes: AtomicU64::new(opened.bytes),
-            // Whatever an earlier run left in the write-ahead log is moved soon.
-            wal_bytes: AtomicU64::new(CHECKPOINT_BYTES),
+            // What an earlier run left there counts.
+            wal_bytes: AtomicU64::new(wal_bytes),
             commits: AtomicU64::new(0),
             queue: Queue::default(),
             held: Mutex::new(opened.held),

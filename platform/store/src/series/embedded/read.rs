@@ -3,11 +3,12 @@
 //! The unsealed readings are copied first. What is sealed meanwhile is then seen twice, which
 //! merging by time makes harmless; the other order could miss it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use kernel::Timestamp;
 
-use super::block::{Figures, Slot, Summary, point};
+use super::block::{Columns, Figures, Slot, Summary, point};
 use super::day::DayReader;
 use super::memory::read;
 use super::{Shared, day};
@@ -27,6 +28,9 @@ trait Sink {
 
     /// Returns false when it has enough.
     fn take(&mut self, piece: Piece<'_>) -> bool;
+
+    /// Takes part of a block that no unsealed reading touches.
+    fn take_columns(&mut self, columns: &Columns, part: Range<usize>) -> bool;
 }
 
 pub(super) fn range(
@@ -127,6 +131,12 @@ fn walk_day(
         let columns = reader.load(block, &summary)?.unwrap_or_default();
         let start = columns.at.partition_point(|at| *at < from);
         let end = columns.at.partition_point(|at| *at < to);
+        if inside.is_empty() {
+            if !sink.take_columns(&columns, start..end) {
+                return Ok(false);
+            }
+            continue;
+        }
         let mut inside = inside.iter().peekable();
         for i in start..end {
             let at = columns.at[i];
@@ -174,6 +184,13 @@ impl Sink for Points {
         if let Piece::Reading(at, value, quality) = piece {
             self.points.push(point(at, value, quality));
         }
+        self.points.len() < self.limit
+    }
+
+    fn take_columns(&mut self, columns: &Columns, part: Range<usize>) -> bool {
+        let some = part.take(self.limit.saturating_sub(self.points.len()));
+        self.points
+            .extend(some.map(|i| point(columns.at[i], columns.value[i], columns.quality[i])));
         self.points.len() < self.limit
     }
 }
@@ -231,6 +248,19 @@ impl Sink for Buckets {
                 self.enter(summary.first);
                 self.figures.merge(&summary.figures);
             }
+        }
+        true
+    }
+
+    fn take_columns(&mut self, columns: &Columns, part: Range<usize>) -> bool {
+        let mut start = part.start;
+        while start < part.end {
+            self.enter(columns.at[start]);
+            let next = self.start.saturating_add(self.width);
+            let rest = &columns.at[start..part.end];
+            let end = start + rest.partition_point(|at| *at < next).max(1);
+            self.figures.add_all(&columns.value[start..end], &columns.quality[start..end]);
+            start = end;
         }
         true
     }

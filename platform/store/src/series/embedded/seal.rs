@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use kernel::Timestamp;
 use tokio::sync::oneshot;
 
-use super::Shared;
 use super::block::{BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Slot};
 use super::day::{DayWriter, Replaced, day_of};
 use super::log::AuditRow;
 use super::memory::{Frozen, in_order, lock, read, write};
 use super::writer::{Command, Reply};
+use super::{CHECKPOINT_BYTES, Shared};
 use crate::series::{Corrected, Offset, SeriesError, SeriesId};
 
 /// How often the sealer looks for work that nobody rang for.
@@ -33,6 +33,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 const LEARNT_ROWS: usize = 1_000;
 /// Between two steps of truncation, so that appends get their turn.
 const TRUNCATE_PAUSE: Duration = Duration::from_millis(2);
+/// A log with less than this in it is idle enough to give its room back.
+const SHRINK_BELOW_BYTES: u64 = 1 << 20;
 /// Sensors sealed between two rests.
 const PACE_SENSORS: usize = 64;
 /// A paced pass rests for work / this.
@@ -61,11 +63,13 @@ pub(super) struct Sealer {
     /// When the oldest unsealed batch was first seen.
     waiting_since: Option<Duration>,
     retry_at: Option<Duration>,
+    /// The truncation after which the log was last made smaller.
+    shrunk: u64,
 }
 
 impl Sealer {
     pub(super) fn new(shared: Arc<Shared>, commands: SyncSender<Command>) -> Self {
-        Self { shared, commands, waiting_since: None, retry_at: None }
+        Self { shared, commands, waiting_since: None, retry_at: None, shrunk: 0 }
     }
 
     pub(super) fn run(mut self) {
@@ -87,12 +91,10 @@ impl Sealer {
             self.waiting_since = None;
             self.retry_at = outcome.is_err().then(|| now + RETRY_PAUSE);
         }
-        if let Err(error) = outcome
-            .as_ref()
-            .map_err(ToString::to_string)
-            .and(self.report_damage().and_then(|()| self.truncate()).map_err(|e| e.to_string()))
-        {
-            tracing::error!(error, "sealing readings");
+        let tidied =
+            self.report_damage().and_then(|()| self.truncate()).and_then(|()| self.shrink());
+        for error in [outcome.as_ref().err(), tidied.as_ref().err()].into_iter().flatten() {
+            tracing::error!(%error, "sealing readings");
         }
         for request in requests {
             self.answer(request, &outcome);
@@ -305,6 +307,27 @@ impl Sealer {
             }
             std::thread::sleep(TRUNCATE_PAUSE);
         }
+    }
+
+    /// Gives the room of a log that has become small back to the file system.
+    fn shrink(&mut self) -> Result<(), SeriesError> {
+        let truncated = self.shared.truncated.load(Relaxed);
+        let idle = self.shared.log_bytes.load(Relaxed) < SHRINK_BELOW_BYTES;
+        if !idle || truncated == self.shrunk {
+            return Ok(());
+        }
+        let mut shrank = false;
+        while self.ask(|reply| Command::Shrink { reply })? {
+            shrank = true;
+            std::thread::sleep(TRUNCATE_PAUSE);
+        }
+        self.shrunk = truncated;
+        if shrank {
+            // The file gets shorter when the write-ahead log is moved into it.
+            self.shared.wal_bytes.fetch_max(CHECKPOINT_BYTES, Relaxed);
+            self.shared.keeper_bell.ring();
+        }
+        Ok(())
     }
 
     fn name_losers(&self) {

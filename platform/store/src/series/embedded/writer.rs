@@ -62,6 +62,10 @@ pub(super) enum Command {
         through: Offset,
         reply: Reply<bool>,
     },
+    /// Gives the room of truncated batches back, one step; answers whether more is left.
+    Shrink {
+        reply: Reply<bool>,
+    },
     Quarantine {
         found: Vec<Quarantined>,
         reply: Reply<()>,
@@ -257,6 +261,10 @@ impl Writer {
                 (staged, effect)
             }
             Command::Truncate { through, reply } => self.stage_truncate(through, reply),
+            Command::Shrink { reply } => match self.log.shrink() {
+                Ok(more) => (Ok(()), answer(reply, move |_| more)),
+                Err(error) => (Err(error), answer(reply, |_| false)),
+            },
             Command::Quarantine { found, reply } => {
                 let now = self.shared.clock.now().as_micros();
                 let staged = found.iter().try_for_each(|block| self.log.quarantine(block, now));
@@ -466,7 +474,7 @@ fn refusal(command: Command) -> Effect {
     match command {
         Command::Append { reply, .. } => refuse(reply),
         Command::Register { reply, .. } => refuse(reply),
-        Command::Truncate { reply, .. } => refuse(reply),
+        Command::Truncate { reply, .. } | Command::Shrink { reply } => refuse(reply),
         Command::Hold { reply, .. }
         | Command::Learnt { reply, .. }
         | Command::Sealed { reply, .. }
