@@ -15,8 +15,15 @@ const dist = path.resolve(option("dist", "dist"));
 const KEY = option("key", "dev-key");
 const empty = flag("empty");
 const mute = flag("mute");
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2" };
-const CSP = "default-src 'self'; style-src 'self' 'unsafe-inline'";
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
+};
+const CSP =
+  "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const iso = (ms) => new Date(ms).toISOString();
 const now = () => iso(Date.now());
 
@@ -26,8 +33,15 @@ let offset = 100;
 function say(type, subject, data, ephemeral = false) {
   offset += 1;
   const event = {
-    specversion: "1.0", id: state.uuid(), type, source: "plainview/mock", subject, time: now(), dataschema: `${type}/1`,
-    correlationid: state.uuid(), data,
+    specversion: "1.0",
+    id: state.uuid(),
+    type,
+    source: "plainview/mock",
+    subject,
+    time: now(),
+    dataschema: `${type}/1`,
+    correlationid: state.uuid(),
+    data,
   };
   const text = `event: ${type}\n${ephemeral ? "" : `id: ${offset}\n`}data: ${JSON.stringify(event)}\n\n`;
   for (const stream of streams) stream.write(text);
@@ -54,11 +68,30 @@ function sensorView(s) {
   const stuck = s.key === "north/km-30/pressure-b";
   const anomaly = state.anomalies.find((a) => a.sensor === s.key && a.state === "active");
   return {
-    key: s.key, site: "north", asset: s.asset, measure: s.measure, kind: s.kind, unit: s.unit, expected_low: s.low, expected_high: s.high,
-    rate_max_per_s: null, interval_s: 1, trust: stuck ? "stuck" : "trusted", trust_reason: stuck ? "no change in 3 h" : null, origin: "simulated",
-    metadata: {}, created_at: iso(Date.now() - 86_400_000),
-    latest: { at: stuck ? state.alerts.find((a) => a.sensor === s.key).raised_at : now(), value: s.value(Date.now()), quality: stuck ? "bad" : "good", received_at: now() },
-    anomaly: anomaly ? { score: anomaly.score, severity: anomaly.severity, since: anomaly.started_at, rule: anomaly.rule } : null,
+    key: s.key,
+    site: "north",
+    asset: s.asset,
+    measure: s.measure,
+    kind: s.kind,
+    unit: s.unit,
+    expected_low: s.low,
+    expected_high: s.high,
+    rate_max_per_s: null,
+    interval_s: 1,
+    trust: stuck ? "stuck" : "trusted",
+    trust_reason: stuck ? "no change in 3 h" : null,
+    origin: "simulated",
+    metadata: {},
+    created_at: iso(Date.now() - 86_400_000),
+    latest: {
+      at: stuck ? state.alerts.find((a) => a.sensor === s.key).raised_at : now(),
+      value: s.value(Date.now()),
+      quality: stuck ? "bad" : "good",
+      received_at: now(),
+    },
+    anomaly: anomaly
+      ? { score: anomaly.score, severity: anomaly.severity, since: anomaly.started_at, rule: anomaly.rule }
+      : null,
   };
 }
 
@@ -66,10 +99,17 @@ function quality() {
   const end = Math.floor(Date.now() / 600_000) * 600_000;
   const counts = [0, 1, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 3, 2, 1, 0, 0, 1, 0, 1, 3, 2, 2];
   return {
-    last_10_min: 2, mean_per_10_min: 0.8, flood_share: 0, chattering: 1, stale: 1,
+    last_10_min: 2,
+    mean_per_10_min: 0.8,
+    flood_share: 0,
+    chattering: 1,
+    stale: 1,
     per_10_min: counts.map((count, i) => ({ at: iso(end - (23 - i) * 600_000), count })),
     by_priority: { 1: 1, 2: 4, 3: 13, 4: 2 },
-    top: [{ sensor: "north/t-2/level", count: 11 }, { sensor: "north/km-45/pressure", count: 2 }],
+    top: [
+      { sensor: "north/t-2/level", count: 11 },
+      { sensor: "north/km-45/pressure", count: 2 },
+    ],
   };
 }
 
@@ -94,19 +134,30 @@ function change(list, idName, id, verb, patch) {
 
 function reason(text) {
   if (!text || !String(text).trim()) {
-    throw new Refusal(422, "reason-missing", "A reason is missing", "Say in a few words why.", [{ field: "reason", reason: "must not be empty" }]);
+    throw new Refusal(422, "reason-missing", "A reason is missing", "Say in a few words why.", [
+      { field: "reason", reason: "must not be empty" },
+    ]);
   }
 }
 
 function submit(body, who) {
   const decision = need(state.decisions.find((d) => d.decision_id === body.decision_id));
   if (decision.state !== "waiting") {
-    throw new Refusal(409, "decision-settled", "Somebody has answered already", `${decision.answered_by ?? "Nobody"} answered: ${decision.state}.`);
+    throw new Refusal(
+      409,
+      "decision-settled",
+      "Somebody has answered already",
+      `${decision.answered_by ?? "Nobody"} answered: ${decision.state}.`,
+    );
   }
   reason(body.reason);
   const to = { approve: "approved", reject: "rejected", defer: "deferred" }[body.decision];
   change(state.decisions, "decision_id", body.decision_id, "decision.submitted", {
-    state: to, answered_by: who, answered_at: now(), reason: body.reason, deferred_until: body.deferred_until ?? null,
+    state: to,
+    answered_by: who,
+    answered_at: now(),
+    reason: body.reason,
+    deferred_until: body.deferred_until ?? null,
   });
   if (to === "approved") setTimeout(() => schedule(decision, body.starts_at), 600);
   const run = runs.find((r) => r.decision_id === decision.decision_id);
@@ -117,29 +168,73 @@ function submit(body, who) {
 function schedule(decision, startsAt) {
   const starts = Date.parse(startsAt ?? decision.proposal.due_from);
   const order = {
-    work_id: state.uuid(), number: 642 + state.works.length, decision_id: decision.decision_id, asset: decision.asset, sensor: decision.sensor,
-    title: decision.proposal.action, state: "scheduled", priority: 2, starts_at: iso(starts), ends_at: iso(starts + decision.proposal.duration_h * 3_600_000),
-    assignee: "ravi", skill: decision.proposal.skill, severity: decision.severity, completion: null, created_at: now(), approved_by: decision.answered_by,
-    reason: decision.reason, origin: "simulated",
+    work_id: state.uuid(),
+    number: 642 + state.works.length,
+    decision_id: decision.decision_id,
+    asset: decision.asset,
+    sensor: decision.sensor,
+    title: decision.proposal.action,
+    state: "scheduled",
+    priority: 2,
+    starts_at: iso(starts),
+    ends_at: iso(starts + decision.proposal.duration_h * 3_600_000),
+    assignee: "ravi",
+    skill: decision.proposal.skill,
+    severity: decision.severity,
+    completion: null,
+    created_at: now(),
+    approved_by: decision.answered_by,
+    reason: decision.reason,
+    origin: "simulated",
   };
   state.works.unshift(order);
   say("maintenance.scheduled", `work/${order.work_id}`, order);
   const told = {
-    notification_id: state.uuid(), channel: "email", to: "ravi@north.example", title: `W-${order.number} on the calendar`, body: order.title, about: null,
-    state: "sent", attempts: 1, error: null, created_at: now(), sent_at: now(),
+    notification_id: state.uuid(),
+    channel: "email",
+    to: "ravi@north.example",
+    title: `W-${order.number} on the calendar`,
+    body: order.title,
+    about: null,
+    state: "sent",
+    attempts: 1,
+    error: null,
+    created_at: now(),
+    sent_at: now(),
   };
   state.notifications.unshift(told);
   say("notification.sent", `notification/${told.notification_id}`, told);
 }
 
 const STEPS = ["ingest", "validate", "detect", "predict", "decide", "schedule", "notify"];
-const DETAILS = ["1 batch, 512 readings", "512 good, 0 refused", "score 0.97, calibrated", "19 days, 12 to 27", "waits for a person", "on the calendar", "told ravi by e-mail"];
+const DETAILS = [
+  "1 batch, 512 readings",
+  "512 good, 0 refused",
+  "score 0.97, calibrated",
+  "19 days, 12 to 27",
+  "waits for a person",
+  "on the calendar",
+  "told ravi by e-mail",
+];
 const runs = [];
 
 function newRun() {
   const run = {
-    correlation_id: state.uuid(), overall_status: "running", started_at: now(), finished_at: null, waiting_for: null, sensor: "north/p-1/vibration",
-    steps: STEPS.map((name, i) => ({ name, status: i === 0 ? "running" : "pending", started_at: i === 0 ? now() : null, finished_at: null, event_ids: [], detail: null, evidence: null })),
+    correlation_id: state.uuid(),
+    overall_status: "running",
+    started_at: now(),
+    finished_at: null,
+    waiting_for: null,
+    sensor: "north/p-1/vibration",
+    steps: STEPS.map((name, i) => ({
+      name,
+      status: i === 0 ? "running" : "pending",
+      started_at: i === 0 ? now() : null,
+      finished_at: null,
+      event_ids: [],
+      detail: null,
+      evidence: null,
+    })),
   };
   runs.unshift(run);
   for (let i = 0; i < 4; i++) setTimeout(() => advance(run, i), 700 * (i + 1));
@@ -154,13 +249,27 @@ function advance(run, i) {
   Object.assign(next, { status: "running", started_at: now() });
   if (next.name !== "decide") return;
   const decision = {
-    ...state.decisions[0], decision_id: state.uuid(), number: 322 + runs.length, title: "Inspect P-1: vibration rising", asset: "p-1", sensor: "north/p-1/vibration",
-    state: "waiting", requested_at: now(), expires_at: iso(Date.now() + 86_400_000), answered_by: null, answered_at: null, reason: null,
+    ...state.decisions[0],
+    decision_id: state.uuid(),
+    number: 322 + runs.length,
+    title: "Inspect P-1: vibration rising",
+    asset: "north/p-1",
+    sensor: "north/p-1/vibration",
+    state: "waiting",
+    requested_at: now(),
+    expires_at: iso(Date.now() + 86_400_000),
+    answered_by: null,
+    answered_at: null,
+    reason: null,
     proposal: { ...state.decisions[0].proposal, action: "Inspect P-1" },
   };
   state.decisions.unshift(decision);
   run.decision_id = decision.decision_id;
-  Object.assign(next, { status: "waiting", detail: `D-${decision.number} waits for a person`, event_ids: [state.uuid()] });
+  Object.assign(next, {
+    status: "waiting",
+    detail: `D-${decision.number} waits for a person`,
+    event_ids: [state.uuid()],
+  });
   Object.assign(run, { overall_status: "waiting", waiting_for: `a person to decide D-${decision.number}` });
   say("decision.requested", `decision/${decision.decision_id}`, decision);
 }
@@ -194,46 +303,142 @@ function readings(query, response) {
 const decode = decodeURIComponent;
 
 const routes = [
-  ["GET", /^\/me$/, (_m, c) => ({ name: c.who ?? "anonymous", role: c.who ? "operator" : null, environment: "development", version: "0.1.0" })],
+  [
+    "GET",
+    /^\/me$/,
+    (_m, c) => ({
+      name: c.who ?? "anonymous",
+      role: c.who ? "operator" : null,
+      environment: "development",
+      version: "0.1.0",
+    }),
+  ],
   ["GET", /^\/sensors\/sensors$/, () => page(sensors.map(sensorView))],
   ["GET", /^\/sensors\/readings$/, (_m, c) => readings(c.query, c.response)],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
   ["GET", /^\/alerts$/, () => page(state.alerts)],
-  ["GET", /^\/alerts\/quality$/, () => (empty ? { ...quality(), last_10_min: 0, mean_per_10_min: 0, chattering: 0, stale: 0, per_10_min: [], by_priority: {}, top: [] } : quality())],
-  ["POST", /^\/alerts\/([^/]+)\/acknowledge$/, (m, c) => change(state.alerts, "alert_id", m[1], "alert.acknowledged", { state: "acknowledged", acknowledged_by: c.who, acknowledged_at: now() })],
-  ["POST", /^\/alerts\/([^/]+)\/shelve$/, (m, c) => {
-    reason(c.body.reason);
-    return change(state.alerts, "alert_id", m[1], "alert.shelved", { state: "shelved", shelved_until: c.body.until, shelve_reason: c.body.reason });
-  }],
-  ["POST", /^\/alerts\/([^/]+)\/unshelve$/, (m) => change(state.alerts, "alert_id", m[1], "alert.acknowledged", { state: "acknowledged", shelved_until: null })],
-  ["POST", /^\/alerts\/([^/]+)\/resolve$/, (m, c) => {
-    reason(c.body.resolution);
-    return change(state.alerts, "alert_id", m[1], "alert.resolved", { state: "normal", active: false, resolved_by: c.who, resolved_at: now(), resolution: c.body.resolution });
-  }],
+  [
+    "GET",
+    /^\/alerts\/quality$/,
+    () =>
+      empty
+        ? {
+            ...quality(),
+            last_10_min: 0,
+            mean_per_10_min: 0,
+            chattering: [],
+            stale: 0,
+            per_10_min: [],
+            by_priority: {},
+            top: [],
+          }
+        : quality(),
+  ],
+  [
+    "POST",
+    /^\/alerts\/([^/]+)\/acknowledge$/,
+    (m, c) =>
+      change(state.alerts, "alert_id", m[1], "alert.acknowledged", {
+        state: "acknowledged",
+        acknowledged_by: c.who,
+        acknowledged_at: now(),
+      }),
+  ],
+  [
+    "POST",
+    /^\/alerts\/([^/]+)\/shelve$/,
+    (m, c) => {
+      reason(c.body.reason);
+      return change(state.alerts, "alert_id", m[1], "alert.shelved", {
+        state: "shelved",
+        shelved_until: c.body.until,
+        shelve_reason: c.body.reason,
+      });
+    },
+  ],
+  [
+    "POST",
+    /^\/alerts\/([^/]+)\/unshelve$/,
+    (m) =>
+      change(state.alerts, "alert_id", m[1], "alert.acknowledged", {
+        state: "acknowledged",
+        shelved_until: null,
+      }),
+  ],
+  [
+    "POST",
+    /^\/alerts\/([^/]+)\/resolve$/,
+    (m, c) => {
+      reason(c.body.resolution);
+      return change(state.alerts, "alert_id", m[1], "alert.resolved", {
+        state: "normal",
+        active: false,
+        resolved_by: c.who,
+        resolved_at: now(),
+        resolution: c.body.resolution,
+      });
+    },
+  ],
   ["GET", /^\/incidents$/, () => page(state.incidents)],
-  ["GET", /^\/incidents\/([^/]+)$/, (m, c) => {
-    const incident = need(state.incidents.find((i) => i.incident_id === m[1]));
-    c.response.setHeader("etag", `"${incident.updated_at}"`);
-    return { ...incident, alerts: state.alerts.filter((a) => incident.alerts.includes(a.alert_id)), timeline: state.timeline(incident) };
-  }],
-  ["POST", /^\/incidents\/([^/]+)\/update$/, (m, c) => {
-    const { dismissal, note, ...patch } = c.body;
-    if (dismissal) Object.assign(patch, { state: "dismissed", dismissal: { ...dismissal, by: c.who } });
-    return change(state.incidents, "incident_id", m[1], "incident.updated", { ...patch, updated_at: now() });
-  }],
+  [
+    "GET",
+    /^\/incidents\/([^/]+)$/,
+    (m, c) => {
+      const incident = need(state.incidents.find((i) => i.incident_id === m[1]));
+      c.response.setHeader("etag", `"${incident.updated_at}"`);
+      return {
+        ...incident,
+        alerts: state.alerts.filter((a) => incident.alerts.includes(a.alert_id)),
+        timeline: state.timeline(incident),
+      };
+    },
+  ],
+  [
+    "POST",
+    /^\/incidents\/([^/]+)\/update$/,
+    (m, c) => {
+      const { dismissal, note, ...patch } = c.body;
+      if (dismissal) Object.assign(patch, { state: "dismissed", dismissal: { ...dismissal, by: c.who } });
+      return change(state.incidents, "incident_id", m[1], "incident.updated", {
+        ...patch,
+        updated_at: now(),
+      });
+    },
+  ],
   ["GET", /^\/predictions$/, () => page(state.predictions)],
   ["GET", /^\/decisions$/, () => page(state.decisions)],
   ["POST", /^\/decisions\/submit$/, (_m, c) => submit(c.body, c.who)],
   ["GET", /^\/maintenance\/scheduled$/, () => page(state.works)],
-  ["POST", /^\/maintenance\/([^/]+)\/complete$/, (m, c) => change(state.works, "work_id", m[1], "maintenance.completed", {
-    state: "completed", completion: { failure_mode: null, failure_mechanism: null, failure_cause: null, ...c.body, completed_at: now(), completed_by: c.who },
-  })],
+  [
+    "POST",
+    /^\/maintenance\/([^/]+)\/complete$/,
+    (m, c) =>
+      change(state.works, "work_id", m[1], "maintenance.completed", {
+        state: "completed",
+        completion: {
+          failure_mode: null,
+          failure_mechanism: null,
+          failure_cause: null,
+          ...c.body,
+          completed_at: now(),
+          completed_by: c.who,
+        },
+      }),
+  ],
   ["GET", /^\/notifications$/, () => page(state.notifications)],
   ["GET", /^\/demo\/golden-path$/, () => page(runs)],
-  ["POST", /^\/demo\/golden-path$/, () => {
-    const run = newRun();
-    return { correlation_id: run.correlation_id, status_url: `/api/v1/demo/golden-path/status/${run.correlation_id}`, sensor: run.sensor };
-  }],
+  [
+    "POST",
+    /^\/demo\/golden-path$/,
+    () => {
+      const run = newRun();
+      return {
+        correlation_id: run.correlation_id,
+        status_url: `/api/v1/demo/golden-path/status/${run.correlation_id}`,
+        sensor: run.sensor,
+      };
+    },
+  ],
   ["GET", /^\/demo\/golden-path\/status\/([^/]+)$/, (m) => need(runs.find((r) => r.correlation_id === m[1]))],
 ];
 
@@ -253,7 +458,8 @@ async function api(request, response, url) {
   const route = routes.find(([method, pattern]) => method === request.method && pattern.test(rest));
   const who = request.headers["x-api-key"] === KEY ? "ines" : null;
   try {
-    if (request.headers["x-api-key"] && !who) throw new Refusal(401, "key-unknown", "Plainview does not know this key");
+    if (request.headers["x-api-key"] && !who)
+      throw new Refusal(401, "key-unknown", "Plainview does not know this key");
     if (!route) throw new Refusal(404, "not-found", "There is nothing at this address");
     if (request.method !== "GET" && !who) throw new Refusal(401, "key-missing", "This needs a key");
     const body = request.method === "GET" ? null : await bodyOf(request);
@@ -269,7 +475,7 @@ async function api(request, response, url) {
 
 function events(response) {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-  response.write(": welcome\n\n");
+  response.write(`retry: 2000\nid: ${offset}\n\n`);
   streams.add(response);
   response.on("close", () => streams.delete(response));
 }
@@ -280,7 +486,10 @@ async function file(response, url) {
   const name = path.extname(rest) && wanted.startsWith(dist) ? wanted : path.join(dist, "index.html");
   try {
     const content = await readFile(name);
-    response.writeHead(200, { "content-type": TYPES[path.extname(name)] ?? "application/octet-stream", "content-security-policy": CSP });
+    response.writeHead(200, {
+      "content-type": TYPES[path.extname(name)] ?? "application/octet-stream",
+      "content-security-policy": CSP,
+    });
     response.end(content);
   } catch {
     response.writeHead(404).end();
@@ -298,7 +507,12 @@ const server = http.createServer((request, response) => {
         : file(response, url);
   Promise.resolve(handled).catch((error) => {
     process.stderr.write(`${error.stack}\n`);
-    if (!response.headersSent) sendJson(response, 500, { type: "/docs/errors/internal", title: "Something went wrong here", status: 500 });
+    if (!response.headersSent)
+      sendJson(response, 500, {
+        type: "/docs/errors/internal",
+        title: "Something went wrong here",
+        status: 500,
+      });
   });
 });
 

@@ -34,8 +34,26 @@ const rows = [
   ["p-1/bearing_temp", "°C", "temperature", 30, 80, 58.2, 1.2],
   ["p-1/speed", "rpm", "speed", 2900, 3000, 2960, 8],
   ["p-1/power", "kW", "power", 300, 520, 412, 9],
-  ["p-2/vibration", "mm/s", "vibration", 0, 4.5, 3.75, 0.3, (t) => 0.85 * Math.max(0, 1 + (t - start) / (24 * HOUR)) ** 2],
-  ["p-2/bearing_temp", "°C", "temperature", 30, 80, 66, 1.4, (t) => 6 * Math.max(0, 1 + (t - start) / (24 * HOUR)) ** 2],
+  [
+    "p-2/vibration",
+    "mm/s",
+    "vibration",
+    0,
+    4.5,
+    3.75,
+    0.3,
+    (t) => 0.85 * Math.max(0, 1 + (t - start) / (24 * HOUR)) ** 2,
+  ],
+  [
+    "p-2/bearing_temp",
+    "°C",
+    "temperature",
+    30,
+    80,
+    66,
+    1.4,
+    (t) => 6 * Math.max(0, 1 + (t - start) / (24 * HOUR)) ** 2,
+  ],
   ["p-2/speed", "rpm", "speed", 2900, 3000, 2957, 9],
   ["p-2/power", "kW", "power", 300, 520, 418, 10],
   ["p-3/vibration", "mm/s", "vibration", 0, 4.5, 0.12, 0.05],
@@ -54,15 +72,28 @@ const rows = [
   ["v-104/position", "%", "position", 95, 100, 100, 0],
   ["v-105/position", "%", "position", 95, 100, 100, 0],
   ["v-106/position", "%", "position", 95, 100, 100, 0],
-  ["t-2/level", "%", "level", 15, 90, 62, 0.6, (t) => 28.4 * step(t, start - 3.6 * HOUR, 3.5 * HOUR) + (t > levelAt ? 0.9 * Math.sin(t / 20_000) : 0)],
+  [
+    "t-2/level",
+    "%",
+    "level",
+    15,
+    90,
+    62,
+    0.6,
+    (t) => 28.4 * step(t, start - 3.6 * HOUR, 3.5 * HOUR) + (t > levelAt ? 0.9 * Math.sin(t / 20_000) : 0),
+  ],
 ];
 
 export const sensors = rows.map(([key, unit, kind, low, high, centre, wobble, extra], index) => {
   const full = `north/${key}`;
-  const [asset, measure] = key.split("/");
+  const [own, measure] = key.split("/");
+  const asset = `north/${own}`;
   const value = (t) => {
     const at = full === "north/km-30/pressure-b" ? Math.min(t, stuckAt) : t;
-    const v = centre + wobble * (smooth(index + 1, at, 40_000) + smooth(index + 91, at, 9000) * 0.7) + (extra ? extra(at) : 0);
+    const v =
+      centre +
+      wobble * (smooth(index + 1, at, 40_000) + smooth(index + 91, at, 9000) * 0.7) +
+      (extra ? extra(at) : 0);
     return Math.round(v * 1000) / 1000;
   };
   return { key: full, asset, measure, kind, unit, low, high, value };

@@ -11,11 +11,15 @@ const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-prac
 export async function violations(page) {
   await page.evaluate(source);
   const found = await page.evaluate(
-    (tags) => window.axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] }),
+    (tags) =>
+      window.axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] }),
     TAGS,
   );
   return found.violations.flatMap((v) =>
-    v.nodes.map((node) => `${v.id}: ${node.target.join(" ")} ${(node.failureSummary ?? "").split("\n").slice(1).join(" ").trim()}`),
+    v.nodes.map(
+      (node) =>
+        `${v.id}: ${node.target.join(" ")} ${(node.failureSummary ?? "").split("\n").slice(1).join(" ").trim()}`,
+    ),
   );
 }
 
@@ -39,7 +43,9 @@ async function main() {
         await open(page, base, address, key);
         const found = await violations(page);
         total += found.length;
-        process.stdout.write(`${name} ${size} ${scheme}: ${found.length}\n${found.map((line) => `  ${line}\n`).join("")}`);
+        process.stdout.write(
+          `${name} ${size} ${scheme}: ${found.length}\n${found.map((line) => `  ${line}\n`).join("")}`,
+        );
       }
       await context.close();
     }

@@ -41,7 +41,10 @@ for (const scheme of ["light", "dark"]) {
       it(name, async (t) => {
         const { page, context } = await newPage(browser, { scheme });
         await open(page, base, address, key);
-        if (address === "/decisions" && (await page.getByRole("button", { name: "Other date…" }).count()) === 0) {
+        if (
+          address === "/decisions" &&
+          (await page.getByRole("button", { name: "Other date…" }).count()) === 0
+        ) {
           await context.close();
           t.skip("no decision waits on this server");
           return;

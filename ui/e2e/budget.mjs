@@ -8,7 +8,8 @@ const BUDGET = { first_js: 300 * KB, first_css: 40 * KB, lazy_js: 220 * KB };
 const dist = path.resolve("dist");
 const html = readFileSync(path.join(dist, "index.html"), "utf8");
 const first = new Set([...html.matchAll(/\/app\/(assets\/[^"]+)/g)].map((match) => match[1]));
-if (/<script(?![^>]*\bsrc=)/.test(html)) throw new Error("index.html has an inline script; the content security policy forbids it");
+if (/<script(?![^>]*\bsrc=)/.test(html))
+  throw new Error("index.html has an inline script; the content security policy forbids it");
 
 // What a first script imports statically is loaded first as well.
 const queue = [...first];
@@ -26,7 +27,8 @@ while (queue.length > 0) {
 }
 
 const size = (name) => gzipSync(readFileSync(path.join(dist, name)), { level: 9 }).length;
-const sum = (ending) => [...first].filter((name) => name.endsWith(ending)).reduce((all, name) => all + size(name), 0);
+const sum = (ending) =>
+  [...first].filter((name) => name.endsWith(ending)).reduce((all, name) => all + size(name), 0);
 const lazy = readdirSync(path.join(dist, "assets"))
   .map((name) => `assets/${name}`)
   .filter((name) => name.endsWith(".js") && !first.has(name));
@@ -37,6 +39,8 @@ const rows = [
 ];
 for (const [name, bytes, most] of rows) {
   const fits = bytes <= most;
-  process.stdout.write(`${fits ? "ok  " : "OVER"} ${name}: ${(bytes / KB).toFixed(1)} of ${most / KB} kB gz\n`);
+  process.stdout.write(
+    `${fits ? "ok  " : "OVER"} ${name}: ${(bytes / KB).toFixed(1)} of ${most / KB} kB gz\n`,
+  );
   if (!fits) process.exitCode = 1;
 }

@@ -59,10 +59,17 @@ describe("the keyboard", () => {
   it("goes to every place and finds things", () =>
     withPage({}, async (page) => {
       await open(page, base, "/", key);
-      for (const [letter, path] of [["a", "/app/alarms"], ["d", "/app/decisions"], ["w", "/app/workbench"], ["o", "/app"]]) {
+      for (const [letter, path] of [
+        ["a", "/app/alarms"],
+        ["d", "/app/decisions"],
+        ["w", "/app/workbench"],
+        ["o", "/app"],
+      ]) {
         await page.keyboard.press("g");
         await page.keyboard.press(letter);
-        await page.waitForFunction((want) => location.pathname.replace(/\/$/, "") === want, path, { timeout: PATIENCE_MS });
+        await page.waitForFunction((want) => location.pathname.replace(/\/$/, "") === want, path, {
+          timeout: PATIENCE_MS,
+        });
         await settled(page);
       }
       await page.keyboard.press("Control+k");
@@ -76,7 +83,9 @@ describe("the keyboard", () => {
 
 describe("alarms", () => {
   it("are acknowledged by key", async (t) => {
-    const fresh = (await read(base, "/alerts?limit=500", key)).items.filter((a) => a.state === "unacknowledged");
+    const fresh = (await read(base, "/alerts?limit=500", key)).items.filter(
+      (a) => a.state === "unacknowledged",
+    );
     if (fresh.length === 0) {
       t.skip("no new alarm on this server");
       return;
@@ -87,12 +96,16 @@ describe("alarms", () => {
       await page.keyboard.press("a");
       await page.getByText("1 alarm acknowledged").waitFor({ timeout: PATIENCE_MS });
     });
-    const left = (await read(base, "/alerts?limit=500", key)).items.filter((a) => a.state === "unacknowledged");
+    const left = (await read(base, "/alerts?limit=500", key)).items.filter(
+      (a) => a.state === "unacknowledged",
+    );
     assert.ok(left.length < fresh.length);
   });
 
   it("are shelved with a reason and brought back by Undo", async (t) => {
-    const standing = (await read(base, "/alerts?limit=500", key)).items.filter((a) => a.state === "acknowledged");
+    const standing = (await read(base, "/alerts?limit=500", key)).items.filter(
+      (a) => a.state === "acknowledged",
+    );
     if (standing.length === 0) {
       t.skip("no acknowledged alarm on this server");
       return;
@@ -114,7 +127,9 @@ describe("alarms", () => {
 
 describe("a decision", () => {
   it("is approved and becomes a work order", async (t) => {
-    const waiting = (await read(base, "/decisions?limit=500", key)).items.filter((d) => d.state === "waiting");
+    const waiting = (await read(base, "/decisions?limit=500", key)).items.filter(
+      (d) => d.state === "waiting",
+    );
     const decision = process.env.E2E_DECISION || waiting[0]?.decision_id;
     if (!decision) {
       t.skip("no decision waits on this server");
@@ -152,7 +167,10 @@ describe("the explorer", () => {
       await page.reload();
       await page.waitForSelector(".strip canvas");
       await page.getByRole("button", { name: "Back to live" }).waitFor();
-      const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
+      const [file] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: "CSV" }).click(),
+      ]);
       assert.match(file.suggestedFilename(), /^plainview-.*\.csv$/);
     }));
 });

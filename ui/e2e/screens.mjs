@@ -10,7 +10,14 @@ const readme = process.argv.includes("--readme");
 const out = argument("out", readme ? "../docs/images" : ".screens");
 const only = argument("only", "");
 
-const README = { overview: "light", alarms: "dark", incident: "light", decisions: "light", workbench: "light", "golden-path": "dark" };
+const README = {
+  overview: "light",
+  alarms: "dark",
+  incident: "light",
+  decisions: "light",
+  workbench: "light",
+  "golden-path": "dark",
+};
 
 await mkdir(out, { recursive: true });
 const browser = await launch();

@@ -11,14 +11,26 @@ export async function approve(page, { base, key, decision, reason = "Agreed, the
   const panel = page.locator("#decision");
   await panel.getByLabel("Reason").fill(reason);
   await panel.getByRole("button", { name: /^Approve/ }).click();
-  await panel.getByText(/^Approved/).first().waitFor({ timeout: PATIENCE_MS });
+  await panel
+    .getByText(/^Approved/)
+    .first()
+    .waitFor({ timeout: PATIENCE_MS });
   const order = panel.getByTestId("work-order");
   await order.waitFor({ timeout: PATIENCE_MS });
   const words = (await order.innerText()).split("\n")[0];
   const works = (await read(base, "/maintenance/scheduled?limit=500", key)).items;
   const work = works.find((each) => each.decision_id === decision);
-  const after = (await read(base, "/decisions?limit=500", key)).items.find((each) => each.decision_id === decision);
-  return { decision, state: after?.state, reason: after?.reason, work: work?.work_id, work_state: work?.state, words };
+  const after = (await read(base, "/decisions?limit=500", key)).items.find(
+    (each) => each.decision_id === decision,
+  );
+  return {
+    decision,
+    state: after?.state,
+    reason: after?.reason,
+    work: work?.work_id,
+    work_state: work?.state,
+    words,
+  };
 }
 
 async function main() {

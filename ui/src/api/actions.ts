@@ -34,6 +34,9 @@ export const startGoldenPath = (targetAnomalyRate: number) =>
 export const readNotification = (id: string) =>
   post<unknown>(`/notifications/${encodeURIComponent(id)}/read`);
 
+/** What the server gives out of one sensor in one answer. */
+const POINTS_MAX = 100_000;
+
 /** Fetched with the key and handed over as a file: a plain link could not carry the header. */
 export async function downloadCsv(sensors: readonly string[], from: number, to: number): Promise<void> {
   const response = await send(
@@ -41,7 +44,7 @@ export async function downloadCsv(sensors: readonly string[], from: number, to: 
       sensor: sensors,
       from: new Date(from).toISOString(),
       to: new Date(to).toISOString(),
-      limit: 1000 * 1000,
+      limit: POINTS_MAX,
       format: "csv",
     }),
   );

@@ -1,6 +1,17 @@
 import type { QueryClient } from "@tanstack/react-query";
-import type { Alert, Anomaly, Decision, Envelope, Incident, Notification, Page, Sensor, Tick, WorkOrder } from "./types";
 import { keep } from "./tail";
+import type {
+  Alert,
+  Anomaly,
+  Decision,
+  Envelope,
+  Incident,
+  Notification,
+  Page,
+  Sensor,
+  Tick,
+  WorkOrder,
+} from "./types";
 
 /** A burst of events asks for a list once, not once per event. */
 const INVALIDATE_EVERY_MS = 2000;
@@ -8,7 +19,11 @@ const INVALIDATE_EVERY_MS = 2000;
 export type Announce = (event: Envelope) => void;
 
 /** Replaces the entity with the same id, or puts a new one first. */
-export function upsert<T>(page: Page<T> | undefined, entity: T, idOf: (entity: T) => string): Page<T> | undefined {
+export function upsert<T>(
+  page: Page<T> | undefined,
+  entity: T,
+  idOf: (entity: T) => string,
+): Page<T> | undefined {
   if (!page) return page;
   const id = idOf(entity);
   const index = page.items.findIndex((item) => idOf(item) === id);
@@ -44,7 +59,12 @@ function applyAnomaly(page: Page<Sensor> | undefined, anomaly: Anomaly): Page<Se
             ...sensor,
             anomaly:
               anomaly.state === "active"
-                ? { score: anomaly.score, severity: anomaly.severity, since: anomaly.started_at, rule: anomaly.rule }
+                ? {
+                    score: anomaly.score,
+                    severity: anomaly.severity,
+                    since: anomaly.started_at,
+                    rule: anomaly.rule,
+                  }
                 : null,
           }
         : sensor,

@@ -75,7 +75,8 @@ export const decisionsQuery = queryOptions({
 
 export const workQuery = queryOptions({
   queryKey: ["work"],
-  queryFn: ({ signal }) => get<Page<WorkOrder>>("/maintenance/scheduled", { limit: LIST_MAX }, signal),
+  queryFn: ({ signal }) =>
+    get<Page<WorkOrder>>("/maintenance/scheduled", { state: "all", limit: LIST_MAX }, signal),
   staleTime: 60_000,
 });
 
@@ -116,7 +117,11 @@ export const runQuery = (correlationId: string) =>
 /** Anomalies that touch the window. The key is rounded so that a moving window is one entry. */
 export const anomaliesQuery = (window: Window) =>
   queryOptions({
-    queryKey: ["anomalies", Math.round((window.to - window.from) / 60_000), Math.floor(window.from / 300_000)],
+    queryKey: [
+      "anomalies",
+      Math.round((window.to - window.from) / 60_000),
+      Math.floor(window.from / 300_000),
+    ],
     queryFn: ({ signal }) =>
       get<Page<Anomaly>>(
         "/anomalies",
@@ -128,7 +133,7 @@ export const anomaliesQuery = (window: Window) =>
   });
 
 /** The server bounds the number of sensors of one call by its URL; so do we. */
-const SENSORS_PER_CALL = 60;
+const SENSORS_PER_CALL = 50;
 
 export const readingsQuery = (sensors: readonly string[], window: Window, buckets: number, live: boolean) => {
   const width = (window.to - window.from) / buckets;

@@ -10,6 +10,8 @@ export class SseParser {
   private event = "";
   private data: string[] = [];
   private id: string | null = null;
+  /** The newest id that a blank line made valid, with or without data. */
+  lastId: string | null = null;
 
   /** Takes the next chunk and returns the messages it completes. */
   push(chunk: string): SseMessage[] {
@@ -42,6 +44,7 @@ export class SseParser {
   }
 
   private flush(): SseMessage | null {
+    if (this.id !== null) this.lastId = this.id;
     const message =
       this.data.length > 0
         ? { event: this.event || "message", data: this.data.join("\n"), id: this.id }

@@ -19,6 +19,9 @@ export interface StreamState {
   refused: boolean;
 }
 
+/** The server knows our last id no more: what we hold may be of another log. */
+const RESET = "stream.reset";
+
 type Batch = (events: Envelope[]) => void;
 
 /** One connection to `/events` for the whole app; events are handed on once per frame. */
@@ -131,18 +134,21 @@ export class EventStream {
       const { done, value } = await reader.read();
       if (done) return;
       this.heard();
-      for (const message of parser.push(value)) this.take(message.data, message.id);
+      for (const message of parser.push(value)) {
+        if (message.event === RESET) this.onResume();
+        else this.take(message.data);
+      }
+      this.lastId = parser.lastId ?? this.lastId;
     }
   }
 
-  private take(data: string, id: string | null): void {
+  private take(data: string): void {
     let event: Envelope;
     try {
       event = JSON.parse(data) as Envelope;
     } catch {
       return;
     }
-    if (id) this.lastId = id;
     if (event.type === "telemetry.tick") {
       const at = Date.parse((event.data as { at: string }).at);
       if (Number.isFinite(at)) this.state = { ...this.state, newestAt: at };

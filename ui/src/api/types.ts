@@ -254,6 +254,8 @@ export interface Alert {
   resolved_at: string | null;
   resolution: string | null;
   occurrences: number;
+  /** It comes and goes faster than people can follow. */
+  chattering: boolean;
   origin: Origin;
 }
 
@@ -261,7 +263,8 @@ export interface AlarmQuality {
   last_10_min: number;
   mean_per_10_min: number;
   flood_share: number;
-  chattering: number;
+  /** Sensors with three alarms within a minute. */
+  chattering: string[];
   stale: number;
   per_10_min: { at: string; count: number }[];
   by_priority: Record<string, number>;
@@ -347,6 +350,7 @@ export interface GoldenRun {
   started_at: string;
   finished_at: string | null;
   waiting_for: string | null;
+  decision_id?: string | null;
   sensor?: string | null;
   steps: GoldenStep[];
 }

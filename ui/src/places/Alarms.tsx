@@ -5,8 +5,8 @@ import { acknowledge, resolveAlert, shelve, unshelve } from "../api/actions";
 import { upsert } from "../api/live";
 import { alertsQuery, incidentsQuery, qualityQuery, readingsQuery } from "../api/queries";
 import type { Alert, Incident, Page, Series } from "../api/types";
-import { AlarmCards, AlarmTable } from "../modules/incidents/AlarmTable";
 import { AlarmQualityStrip } from "../modules/incidents/AlarmQuality";
+import { AlarmCards, AlarmTable } from "../modules/incidents/AlarmTable";
 import { ResolveDialog, ShelveDialog } from "../modules/incidents/dialogs";
 import { IncidentList } from "../modules/incidents/IncidentList";
 import { isOpen } from "../modules/incidents/model";
@@ -40,7 +40,9 @@ const VIEW_NAME: Record<AlarmView, string> = {
 };
 
 const byUrgency = (a: Alert, b: Alert) =>
-  a.priority - b.priority || Number(unseen(b)) - Number(unseen(a)) || Date.parse(b.raised_at) - Date.parse(a.raised_at);
+  a.priority - b.priority ||
+  Number(unseen(b)) - Number(unseen(a)) ||
+  Date.parse(b.raised_at) - Date.parse(a.raised_at);
 
 function title(alerts: readonly Alert[], incidents: readonly Incident[]): string {
   const standing = alerts.filter(stands);
@@ -48,7 +50,10 @@ function title(alerts: readonly Alert[], incidents: readonly Incident[]): string
   const fresh = standing.filter(unseen).length;
   const most = incidents
     .filter(isOpen)
-    .map((incident) => ({ incident, n: standing.filter((a) => a.incident_id === incident.incident_id).length }))
+    .map((incident) => ({
+      incident,
+      n: standing.filter((a) => a.incident_id === incident.incident_id).length,
+    }))
     .sort((a, b) => b.n - a.n)[0];
   const first = `${count(standing.length, "alarm stands", "alarms stand")}, ${fresh === 0 ? "all acknowledged" : `${fresh} not acknowledged`}.`;
   return most && most.n > 1 ? `${first} ${count(most.n, "belongs", "belong")} to one incident.` : first;
@@ -115,15 +120,17 @@ export function Alarms() {
         <AlarmList key={view} alerts={alerts} incidents={incidents} view={view} now={now} />
       )}
       <p className="cap">
-        An alarm with bad or missing data keeps its state and raises its own alarm. Nothing clears because a sensor
-        went quiet.
+        An alarm with bad or missing data keeps its state and raises its own alarm. Nothing clears because a
+        sensor went quiet.
       </p>
     </>
   );
 }
 
 const incidentOrder = (a: Incident, b: Incident) =>
-  Number(isOpen(b)) - Number(isOpen(a)) || a.priority - b.priority || Date.parse(b.opened_at) - Date.parse(a.opened_at);
+  Number(isOpen(b)) - Number(isOpen(a)) ||
+  a.priority - b.priority ||
+  Date.parse(b.opened_at) - Date.parse(a.opened_at);
 
 interface ListProps {
   alerts: readonly Alert[];
@@ -140,7 +147,8 @@ function useShown({ alerts, view }: ListProps): Alert[] {
       .filter(BELONGS[view])
       .filter((alert) => !p || alert.priority === p)
       .filter((alert) => {
-        const hay = `${alert.title} ${alert.sensor} ${sensorName(alert.sensor)} a-${alert.number}`.toLowerCase();
+        const hay =
+          `${alert.title} ${alert.sensor} ${sensorName(alert.sensor)} a-${alert.number}`.toLowerCase();
         return words.every((word) => hay.includes(word));
       })
       .sort(view === "cleared" ? (a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at) : byUrgency);
@@ -165,7 +173,8 @@ function useAlarmActions(clear: () => void) {
   });
   const back = useMutation({ mutationFn: (id: string) => unshelve(id), onSuccess: put });
   const put_away = useMutation({
-    mutationFn: (input: { id: string; reason: string; until: string }) => shelve(input.id, input.reason, input.until),
+    mutationFn: (input: { id: string; reason: string; until: string }) =>
+      shelve(input.id, input.reason, input.until),
     onSuccess: (alert, input) => {
       put(alert);
       clear();
@@ -201,10 +210,7 @@ function AlarmList(props: ListProps) {
   const chosen = shown.filter((alert) => selected.has(alert.alert_id));
   const fresh = chosen.filter(unseen);
   const one = chosen.length === 1 ? chosen[0] : undefined;
-  const keys = useMemo(
-    () => [...new Set(shown.map((alert) => alert.sensor))].slice(0, MOST_SPARKS),
-    [shown],
-  );
+  const keys = useMemo(() => [...new Set(shown.map((alert) => alert.sensor))].slice(0, MOST_SPARKS), [shown]);
   const readings = useQuery(readingsQuery(keys, range, SPARK_BUCKETS, true));
   const series = useMemo(
     () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
@@ -339,11 +345,23 @@ function Tools({ view, chosen, may, canAck, one, onAck, onShelve, onResolve, onB
               Bring back
             </button>
           ) : (
-            <button type="button" className="btn s" aria-haspopup="dialog" disabled={!may.ok || !one} onClick={onShelve}>
+            <button
+              type="button"
+              className="btn s"
+              aria-haspopup="dialog"
+              disabled={!may.ok || !one}
+              onClick={onShelve}
+            >
               Shelve… <kbd className="hide-phone">S</kbd>
             </button>
           )}
-          <button type="button" className="btn s" aria-haspopup="dialog" disabled={!may.ok || !one} onClick={onResolve}>
+          <button
+            type="button"
+            className="btn s"
+            aria-haspopup="dialog"
+            disabled={!may.ok || !one}
+            onClick={onResolve}
+          >
             Resolve…
           </button>
         </>
@@ -364,7 +382,9 @@ function NothingHere({ view }: { view: Exclude<AlarmView, "incidents"> }) {
           <button
             type="button"
             className="btn"
-            onClick={() => void navigate({ to: "/alarms", search: (old) => ({ ...old, p: undefined, q: undefined }) })}
+            onClick={() =>
+              void navigate({ to: "/alarms", search: (old) => ({ ...old, p: undefined, q: undefined }) })
+            }
           >
             Clear the filter
           </button>

@@ -56,10 +56,17 @@ export function Decisions() {
 
   const waiting = decisions.filter((d) => d.state === "waiting").sort(byUrgency);
   const chosen =
-    decisions.find((d) => d.decision_id === search.decision) ?? waiting[0] ?? [...decisions].sort(byAnswer)[0];
+    decisions.find((d) => d.decision_id === search.decision) ??
+    waiting[0] ??
+    [...decisions].sort(byAnswer)[0];
   const choose = (id: string) => {
     answer.reset();
-    void navigate({ to: "/decisions", search: (old) => ({ ...old, decision: id }), replace: true, resetScroll: false });
+    void navigate({
+      to: "/decisions",
+      search: (old) => ({ ...old, decision: id }),
+      replace: true,
+      resetScroll: false,
+    });
   };
 
   return (
@@ -86,11 +93,7 @@ export function Decisions() {
             picture={(decision) =>
               decision.state === "waiting" && decision.evidence ? (
                 <div className="th">
-                  <Forecast
-                    prediction={decision.evidence}
-                    series={past.get(decision.sensor)}
-                    height={112}
-                  />
+                  <Forecast prediction={decision.evidence} series={past.get(decision.sensor)} height={112} />
                 </div>
               ) : null
             }
@@ -141,7 +144,9 @@ function useAnswer(done: () => void) {
     mutationFn: submitDecision,
     onSuccess: (decision, given) => {
       if (decision?.decision_id) {
-        client.setQueryData<Page<Decision>>(["decisions"], (page) => upsert(page, decision, (d) => d.decision_id));
+        client.setQueryData<Page<Decision>>(["decisions"], (page) =>
+          upsert(page, decision, (d) => d.decision_id),
+        );
       }
       void client.invalidateQueries({ queryKey: ["decisions"] });
       done();
@@ -150,7 +155,8 @@ function useAnswer(done: () => void) {
     },
     onError: (error) => {
       // Somebody was faster: show what they said.
-      if (error instanceof Problem && error.status === 409) void client.invalidateQueries({ queryKey: ["decisions"] });
+      if (error instanceof Problem && error.status === 409)
+        void client.invalidateQueries({ queryKey: ["decisions"] });
     },
     onSettled: () => void client.invalidateQueries({ queryKey: ["work"] }),
   });
@@ -189,7 +195,9 @@ function Chosen({ decision, series, works, now, answer, onAct }: ChosenProps) {
       may={may}
       busy={answer.isPending}
       onAct={onAct}
-      problem={answer.error && mine ? <ProblemNote error={answer.error} what="Your answer was not taken" /> : null}
+      problem={
+        answer.error && mine ? <ProblemNote error={answer.error} what="Your answer was not taken" /> : null
+      }
       picture={
         decision.state === "waiting" && decision.evidence ? (
           <Forecast prediction={decision.evidence} series={series} height={168} large />
@@ -214,7 +222,11 @@ function Chosen({ decision, series, works, now, answer, onAct }: ChosenProps) {
                 complete.mutate({ id: work.work_id, completion }, { onSuccess: close })
               }
             />
-            {told.length > 0 ? <p className="cap">{told.map((m) => `${m.channel.replace("_", " ")} to ${m.to}: ${m.state}`).join(" · ")}</p> : null}
+            {told.length > 0 ? (
+              <p className="cap">
+                {told.map((m) => `${m.channel.replace("_", " ")} to ${m.to}: ${m.state}`).join(" · ")}
+              </p>
+            ) : null}
           </>
         ) : decision.state === "approved" ? (
           <p className="cap" role="status">
@@ -239,8 +251,8 @@ function NoDecisions() {
         }
         curl={`curl -X POST '${window.location.origin}/api/v1/demo/golden-path?target_anomaly_rate=0.3' -H 'X-API-Key: YOUR_KEY'`}
       >
-        When a model sees a failure coming, it asks here with its evidence. A person approves, rejects or defers, with
-        a reason.
+        When a model sees a failure coming, it asks here with its evidence. A person approves, rejects or
+        defers, with a reason.
       </Empty>
     </Panel>
   );

@@ -3,15 +3,40 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { acknowledge, updateIncident } from "../api/actions";
 import type { Tagged } from "../api/http";
-import { anomaliesQuery, decisionsQuery, incidentQuery, meQuery, readingsQuery, workQuery } from "../api/queries";
-import type { Alert, Anomaly, Decision, IncidentDetail, IncidentUpdate, Series, WorkOrder } from "../api/types";
+import {
+  anomaliesQuery,
+  decisionsQuery,
+  incidentQuery,
+  meQuery,
+  readingsQuery,
+  workQuery,
+} from "../api/queries";
+import type {
+  Alert,
+  Anomaly,
+  Decision,
+  IncidentDetail,
+  IncidentUpdate,
+  Series,
+  WorkOrder,
+} from "../api/types";
 import { Reason } from "../modules/incidents/dialogs";
 import { IncidentTimeline } from "../modules/incidents/IncidentTimeline";
 import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
 import { type May, useMayAct, useSite } from "../shell/hooks";
-import { clockSeconds, decisionNo, duration, incidentNo, number, percent, quantity, sensorName, workNo } from "../ui/format";
 import { CancelButton, Dialog } from "../ui/Dialog";
+import {
+  clockSeconds,
+  decisionNo,
+  duration,
+  incidentNo,
+  number,
+  percent,
+  quantity,
+  sensorName,
+  workNo,
+} from "../ui/format";
 import { Glyph } from "../ui/Glyph";
 import { Tick } from "../ui/Icon";
 import { Loading, OriginTag, ProblemNote } from "../ui/Note";
@@ -39,7 +64,10 @@ export function Incident() {
   if (!query.data) {
     return (
       <>
-        <PageHead crumb={crumb} title={query.error ? "This incident could not be read" : "Reading the incident"} />
+        <PageHead
+          crumb={crumb}
+          title={query.error ? "This incident could not be read" : "Reading the incident"}
+        />
         {query.error ? (
           <ProblemNote error={query.error} retry={() => void query.refetch()} />
         ) : (
@@ -55,7 +83,11 @@ export function Incident() {
 
 /** From well before the first sign to now, or to a little after the end. */
 function windowOf(incident: IncidentDetail, now: number): { from: number; to: number } {
-  const times = [incident.opened_at, ...incident.alerts.map((a) => a.raised_at), ...incident.timeline.map((e) => e.at)];
+  const times = [
+    incident.opened_at,
+    ...incident.alerts.map((a) => a.raised_at),
+    ...incident.timeline.map((e) => e.at),
+  ];
   const first = Math.min(...times.map((t) => Date.parse(t)));
   const end = incident.closed_at ? Date.parse(incident.closed_at) : now;
   const span = Math.max(10 * 60_000, end - first);
@@ -67,12 +99,7 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
   const now = useNow(15_000);
   const { sensors } = useSite();
   const window = useMemo(() => windowOf(incident, now), [incident, now]);
-  const own = useMemo(
-    () => incident.sensors.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE),
-    // The lines need the limits, not the value of each second.
-    // biome-ignore lint/correctness/useExhaustiveDependencies: see above
-    [incident.sensors, sensors.length],
-  );
+  const own = incident.sensors.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE);
   const readings = useQuery(readingsQuery(incident.sensors.slice(0, 3), window, BUCKETS, isOpen(incident)));
   const series = useMemo(
     () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
@@ -113,7 +140,10 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
 }
 
 function lead(incident: IncidentDetail, now: number): React.ReactNode {
-  const first = incident.alerts.reduce((least, a) => Math.min(least, Date.parse(a.raised_at)), Date.parse(incident.opened_at));
+  const first = incident.alerts.reduce(
+    (least, a) => Math.min(least, Date.parse(a.raised_at)),
+    Date.parse(incident.opened_at),
+  );
   const found = Date.parse(incident.opened_at);
   const delay = (found - first) / 1000;
   const end = incident.closed_at ? Date.parse(incident.closed_at) : now;
@@ -121,7 +151,9 @@ function lead(incident: IncidentDetail, now: number): React.ReactNode {
     <>
       {incident.summary} Found at <b>{clockSeconds(found)}</b>
       {delay >= 1 ? `, ${duration(delay)} after the first sign` : ""};{" "}
-      {isOpen(incident) ? `it lasts ${duration((end - found) / 1000)} so far` : `it lasted ${duration((end - found) / 1000)}`}
+      {isOpen(incident)
+        ? `it lasts ${duration((end - found) / 1000)} so far`
+        : `it lasted ${duration((end - found) / 1000)}`}
       . {incident.assignee ? `${incident.assignee} has it.` : "Nobody has taken it yet."}
     </>
   );
@@ -134,7 +166,11 @@ function useUpdate(tagged: Tagged<IncidentDetail>, done: () => void) {
     mutationFn: (change: IncidentUpdate) => updateIncident(id, change, tagged.etag),
     onSuccess: (_incident, change) => {
       done();
-      const text = change.dismissal ? "Incident dismissed" : change.state === "resolved" ? "Incident resolved" : "Incident updated";
+      const text = change.dismissal
+        ? "Incident dismissed"
+        : change.state === "resolved"
+          ? "Incident resolved"
+          : "Incident updated";
       toast({ text });
     },
     onSettled: () => {
@@ -144,7 +180,15 @@ function useUpdate(tagged: Tagged<IncidentDetail>, done: () => void) {
   });
 }
 
-function IncidentHead({ tagged, crumb, now }: { tagged: Tagged<IncidentDetail>; crumb: React.ReactNode; now: number }) {
+function IncidentHead({
+  tagged,
+  crumb,
+  now,
+}: {
+  tagged: Tagged<IncidentDetail>;
+  crumb: React.ReactNode;
+  now: number;
+}) {
   const incident = tagged.value;
   const me = useQuery(meQuery).data;
   const may = useMayAct();
@@ -174,10 +218,24 @@ function IncidentHead({ tagged, crumb, now }: { tagged: Tagged<IncidentDetail>; 
               >
                 {mine ? "You have it" : "Take it"}
               </button>
-              <button type="button" className="btn" aria-haspopup="dialog" disabled={!may.ok} title={may.why ?? undefined} onClick={() => setDialog("dismiss")}>
+              <button
+                type="button"
+                className="btn"
+                aria-haspopup="dialog"
+                disabled={!may.ok}
+                title={may.why ?? undefined}
+                onClick={() => setDialog("dismiss")}
+              >
                 Dismiss…
               </button>
-              <button type="button" className="btn pri" aria-haspopup="dialog" disabled={!may.ok} title={may.why ?? undefined} onClick={() => setDialog("resolve")}>
+              <button
+                type="button"
+                className="btn pri"
+                aria-haspopup="dialog"
+                disabled={!may.ok}
+                title={may.why ?? undefined}
+                onClick={() => setDialog("resolve")}
+              >
                 Resolve…
               </button>
             </>
@@ -231,12 +289,18 @@ function CloseDialog({ kind, incident, busy, error, onClose, onDone }: CloseProp
     const text = reason.trim();
     if (!text) return setMissing(true);
     if (!dismiss) return onDone({ state: "resolved", note: text });
-    return onDone({ dismissal: { reason: text, until: new Date(Date.now() + hours * 3_600_000).toISOString() } });
+    return onDone({
+      dismissal: { reason: text, until: new Date(Date.now() + hours * 3_600_000).toISOString() },
+    });
   };
   return (
     <Dialog
       title={dismiss ? `Dismiss ${no}` : `Resolve ${no}`}
-      lead={dismiss ? "It comes back when the time is over and the cause is not. Dismissed twice, it escalates." : "Say what it was; the next one like it will be compared with this."}
+      lead={
+        dismiss
+          ? "It comes back when the time is over and the cause is not. Dismissed twice, it escalates."
+          : "Say what it was; the next one like it will be compared with this."
+      }
       onClose={onClose}
       onSubmit={submit}
       foot={
@@ -268,12 +332,24 @@ function CloseDialog({ kind, incident, busy, error, onClose, onDone }: CloseProp
           </span>
         </div>
       ) : null}
-      <Reason id="incident-reason" label={dismiss ? "Reason" : "What it was"} value={reason} missing={missing} onChange={setReason} />
+      <Reason
+        id="incident-reason"
+        label={dismiss ? "Reason" : "What it was"}
+        value={reason}
+        missing={missing}
+        onChange={setReason}
+      />
     </Dialog>
   );
 }
 
-function Evidence({ anomalies, decisions }: { anomalies: readonly Anomaly[]; decisions: readonly Decision[] }) {
+function Evidence({
+  anomalies,
+  decisions,
+}: {
+  anomalies: readonly Anomaly[];
+  decisions: readonly Decision[];
+}) {
   const predictions = decisions.flatMap((d) => (d.evidence ? [d.evidence] : NONE));
   return (
     <Panel title="Evidence" meta="from raw samples to decision">
@@ -341,7 +417,9 @@ function Alarms({ alerts, now }: { alerts: readonly Alert[]; now: number }) {
                 <h3>{alert.title}</h3>
                 <span className="sm dim">
                   {sensorName(alert.sensor)} · {clockSeconds(alert.raised_at)} ·{" "}
-                  {stands(alert) ? `stands ${duration((now - Date.parse(alert.raised_at)) / 1000)}` : alert.state}
+                  {stands(alert)
+                    ? `stands ${duration((now - Date.parse(alert.raised_at)) / 1000)}`
+                    : alert.state}
                 </span>
               </div>
             </li>
@@ -358,9 +436,22 @@ interface Action {
   button?: React.ReactNode;
 }
 
-function NextActions({ incident, decisions, works }: { incident: IncidentDetail; decisions: readonly Decision[]; works: readonly WorkOrder[] }) {
+function NextActions({
+  incident,
+  decisions,
+  works,
+}: {
+  incident: IncidentDetail;
+  decisions: readonly Decision[];
+  works: readonly WorkOrder[];
+}) {
   const may = useMayAct();
-  const actions = [ackAction(incident, may), takeAction(incident), ...decisions.map(decisionAction), ...works.map(workAction)];
+  const actions = [
+    ackAction(incident, may),
+    takeAction(incident),
+    ...decisions.map(decisionAction),
+    ...works.map(workAction),
+  ];
   actions.push({ key: "close", done: !isOpen(incident), words: "Say what it was and resolve the incident" });
   return (
     <Panel title="Next actions" meta={`${actions.filter((a) => a.done).length} of ${actions.length} done`}>
@@ -388,7 +479,9 @@ function ackAction(incident: IncidentDetail, may: May): Action {
     key: "ack",
     done: fresh.length === 0,
     words: fresh.length === 0 ? "Acknowledge its alarms" : `Acknowledge ${fresh.length} of its alarms`,
-    button: <AckButton ids={fresh.map((alert) => alert.alert_id)} may={may} incidentId={incident.incident_id} />,
+    button: (
+      <AckButton ids={fresh.map((alert) => alert.alert_id)} may={may} incidentId={incident.incident_id} />
+    ),
   };
 }
 
@@ -403,7 +496,13 @@ function AckButton({ ids, may, incidentId }: { ids: string[]; may: May; incident
   });
   return (
     <>
-      <button type="button" className="btn s" disabled={!may.ok || ack.isPending} title={may.why ?? undefined} onClick={() => ack.mutate()}>
+      <button
+        type="button"
+        className="btn s"
+        disabled={!may.ok || ack.isPending}
+        title={may.why ?? undefined}
+        onClick={() => ack.mutate()}
+      >
         Acknowledge
       </button>
       {ack.error ? <ProblemNote error={ack.error} /> : null}

@@ -13,16 +13,16 @@ import {
 import type { Alert, Decision, Series } from "../api/types";
 import { AlarmQualityPanel } from "../modules/incidents/AlarmQuality";
 import { River } from "../modules/telemetry/River";
-import { healthOf, type Trouble, unitsOf } from "../modules/telemetry/units";
 import { UnitsTable } from "../modules/telemetry/UnitsTable";
+import { healthOf, type Trouble, unitsOf } from "../modules/telemetry/units";
 import { ValueStrip } from "../modules/telemetry/ValueStrip";
 import { useRange, useSite } from "../shell/hooks";
 import { Glyph } from "../ui/Glyph";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
 import { useNow } from "../ui/time";
-import { troublesOf } from "./troubles";
 import { type NextStep, nextSteps, overviewTitle } from "./overview-words";
+import { troublesOf } from "./troubles";
 
 const BUCKETS = 160;
 /** A plant of thousands of sensors is not drawn one by one; those in trouble come first. */
@@ -55,18 +55,29 @@ export function Overview() {
   const names = sensors.map((s) => s.key).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above
   const units = useMemo(() => unitsOf(sensors), [names]);
-  const health = useMemo(() => units.map((unit) => healthOf(unit, series, troubles)), [units, series, troubles]);
+  const health = useMemo(
+    () => units.map((unit) => healthOf(unit, series, troubles)),
+    [units, series, troubles],
+  );
 
   if (sensorList.isSuccess && sensors.length === 0) return <NoData />;
   const steps = nextSteps({ alerts, decisions, incidents, works });
   return (
     <>
       <OverviewHead alerts={alerts} decisions={decisions} steps={steps} ready={alertList.isSuccess} />
-      {sensorList.error ? <ProblemNote error={sensorList.error} retry={() => void sensorList.refetch()} /> : null}
-      {alertList.error ? <ProblemNote error={alertList.error} retry={() => void alertList.refetch()} /> : null}
+      {sensorList.error ? (
+        <ProblemNote error={sensorList.error} retry={() => void sensorList.refetch()} />
+      ) : null}
+      {alertList.error ? (
+        <ProblemNote error={alertList.error} retry={() => void alertList.refetch()} />
+      ) : null}
       <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) 328px" }}>
         {readings.error && !readings.data ? (
-          <ProblemNote error={readings.error} what="The health picture could not be drawn" retry={() => void readings.refetch()} />
+          <ProblemNote
+            error={readings.error}
+            what="The health picture could not be drawn"
+            retry={() => void readings.refetch()}
+          />
         ) : readings.data ? (
           <River units={health} window={range} label={range.label} />
         ) : (
@@ -101,7 +112,10 @@ function useKeysToDraw(all: string, troubles: readonly Trouble[]): string[] {
     const keys = all ? all.split(" ") : [];
     if (keys.length <= MOST_SENSORS) return keys;
     const first = new Set(troubles.map((trouble) => trouble.sensor));
-    return [...keys.filter((key) => first.has(key)), ...keys.filter((key) => !first.has(key))].slice(0, MOST_SENSORS);
+    return [...keys.filter((key) => first.has(key)), ...keys.filter((key) => !first.has(key))].slice(
+      0,
+      MOST_SENSORS,
+    );
   }, [all, troubles]);
 }
 
@@ -182,8 +196,8 @@ function NoData() {
           }
           curl={`curl -X POST ${window.location.origin}/api/v1/data/ingest \\\n  -H 'X-API-Key: YOUR_KEY' -H 'Content-Type: application/json' \\\n  -d '{"sensor":"north/p-2/vibration","value":4.6,"unit":"mm/s"}'`}
         >
-          Send one with the line below, or point Telegraf at <code>{window.location.origin}/api/v2/write</code>. This
-          page shows it as soon as it is stored.
+          Send one with the line below, or point Telegraf at{" "}
+          <code>{window.location.origin}/api/v2/write</code>. This page shows it as soon as it is stored.
         </Empty>
       </Panel>
     </>

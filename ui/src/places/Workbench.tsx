@@ -2,7 +2,15 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { downloadCsv, startGoldenPath } from "../api/actions";
-import { alertsQuery, anomaliesQuery, decisionsQuery, readingsQuery, runQuery, runsQuery, type Window } from "../api/queries";
+import {
+  alertsQuery,
+  anomaliesQuery,
+  decisionsQuery,
+  readingsQuery,
+  runQuery,
+  runsQuery,
+  type Window,
+} from "../api/queries";
 import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
 import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
 import { SensorList } from "../modules/telemetry/SensorList";
@@ -13,8 +21,8 @@ import { clock, decisionNo, moment, number, sensorName, sentence } from "../ui/f
 import { Icon } from "../ui/Icon";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
-import { useNow } from "../ui/time";
 import type { Mark } from "../ui/TimePlot";
+import { useNow } from "../ui/time";
 import { toast } from "../ui/toasts";
 import { troublesOf } from "./troubles";
 
@@ -30,7 +38,11 @@ function useWindow(): { window: Window; live: boolean; label: string } {
   return useMemo(
     () =>
       from !== undefined && to !== undefined
-        ? { window: { from, to }, live: false, label: `${moment(from, Date.now())} to ${moment(to, Date.now())}` }
+        ? {
+            window: { from, to },
+            live: false,
+            label: `${moment(from, Date.now())} to ${moment(to, Date.now())}`,
+          }
         : { window: range, live: true, label: range.label },
     [from, to, range],
   );
@@ -63,18 +75,41 @@ function Tabs() {
 }
 
 /** What the address names, else what is in trouble, else the first ones. */
-function chosenKeys(said: string | undefined, sensors: readonly Sensor[], troubles: readonly Trouble[]): string[] {
+function chosenKeys(
+  said: string | undefined,
+  sensors: readonly Sensor[],
+  troubles: readonly Trouble[],
+): string[] {
   const known = new Set(sensors.map((sensor) => sensor.key));
-  if (said !== undefined) return said.split(",").filter((key) => known.has(key)).slice(0, MOST_SENSORS);
-  const bad = troubles.filter((t) => t.to === null).sort(worseFirst).map((t) => t.sensor);
-  const keys = [...new Set([...bad.filter((key) => known.has(key)), ...sensors.slice(0, 3).map((s) => s.key)])];
+  if (said !== undefined)
+    return said
+      .split(",")
+      .filter((key) => known.has(key))
+      .slice(0, MOST_SENSORS);
+  const bad = troubles
+    .filter((t) => t.to === null)
+    .sort(worseFirst)
+    .map((t) => t.sensor);
+  const keys = [
+    ...new Set([...bad.filter((key) => known.has(key)), ...sensors.slice(0, 3).map((s) => s.key)]),
+  ];
   return keys.slice(0, Math.max(3, Math.min(4, bad.length)));
 }
 
 function title(keys: readonly string[], label: string): string {
   if (keys.length === 0) return "Choose what to look at";
   if (keys.length === 1) return `${sensorName(keys[0] ?? "")}, ${label.toLowerCase()}`;
-  const kinds = [...new Set(keys.map((key) => key.split("/").pop()?.replace(/[-_].*$/, "") ?? key))];
+  const kinds = [
+    ...new Set(
+      keys.map(
+        (key) =>
+          key
+            .split("/")
+            .pop()
+            ?.replace(/[-_].*$/, "") ?? key,
+      ),
+    ),
+  ];
   const words = kinds.length > 3 ? `${keys.length} sensors` : kinds.join(kinds.length === 2 ? " and " : ", ");
   return `${sentence(words)}, ${label.toLowerCase()}`;
 }
@@ -98,7 +133,10 @@ function Explore() {
   const marksOf = useMarks(window, troubles);
   const events = useDecisionMarks(keys);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
-  const shown = useMemo(() => keys.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE), [keys, names]);
+  const shown = useMemo(
+    () => keys.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE),
+    [keys, names],
+  );
 
   const go = useCallback(
     (change: { s?: string; from?: number; to?: number }) =>
@@ -129,12 +167,27 @@ function Explore() {
         }
       />
       {readings.error ? (
-        <ProblemNote error={readings.error} what="These readings could not be fetched" retry={() => void readings.refetch()} />
+        <ProblemNote
+          error={readings.error}
+          what="These readings could not be fetched"
+          retry={() => void readings.refetch()}
+        />
       ) : null}
       <div className="cols" style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}>
-        <SensorList sensors={sensors} troubles={troubles} chosen={keys} most={MOST_SENSORS} onToggle={toggle} />
+        <SensorList
+          sensors={sensors}
+          troubles={troubles}
+          chosen={keys}
+          most={MOST_SENSORS}
+          onToggle={toggle}
+        />
         <div className="stack">
-          <ZoomBar window={window} live={live} zoom={zoom} reset={() => go({ from: undefined, to: undefined })} />
+          <ZoomBar
+            window={window}
+            live={live}
+            zoom={zoom}
+            reset={() => go({ from: undefined, to: undefined })}
+          />
           {keys.length === 0 ? (
             <Panel title="Readings">
               <Empty title="No sensor chosen" picture="line">
@@ -221,7 +274,12 @@ function Exports({ keys, window }: { keys: string[]; window: Window }) {
       <button type="button" className="btn" disabled={keys.length === 0} onClick={() => void copy()}>
         <Icon name="link" /> Copy link
       </button>
-      <button type="button" className="btn" disabled={keys.length === 0 || csv.isPending} onClick={() => csv.mutate()}>
+      <button
+        type="button"
+        className="btn"
+        disabled={keys.length === 0 || csv.isPending}
+        onClick={() => csv.mutate()}
+      >
         <Icon name="download" /> CSV
       </button>
     </>
@@ -239,20 +297,46 @@ interface ZoomProps {
 function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
   const span = window.to - window.from;
   const middle = (window.from + window.to) / 2;
-  const around = (factor: number) => zoom(middle - (span * factor) / 2, Math.min(Date.now(), middle + (span * factor) / 2));
+  const around = (factor: number) =>
+    zoom(middle - (span * factor) / 2, Math.min(Date.now(), middle + (span * factor) / 2));
   const shift = (by: number) => zoom(window.from + span * by, window.to + span * by);
   return (
     <div className="rowf wrap zoombar">
-      <button type="button" className="btn s" aria-label="Earlier" title="Earlier" onClick={() => shift(-0.5)}>
+      <button
+        type="button"
+        className="btn s"
+        aria-label="Earlier"
+        title="Earlier"
+        onClick={() => shift(-0.5)}
+      >
         <Icon name="left" />
       </button>
-      <button type="button" className="btn s" aria-label="Later" title="Later" disabled={live} onClick={() => shift(0.5)}>
+      <button
+        type="button"
+        className="btn s"
+        aria-label="Later"
+        title="Later"
+        disabled={live}
+        onClick={() => shift(0.5)}
+      >
         <Icon name="right" />
       </button>
-      <button type="button" className="btn s" aria-label="Look closer" title="Look closer" onClick={() => around(0.5)}>
+      <button
+        type="button"
+        className="btn s"
+        aria-label="Look closer"
+        title="Look closer"
+        onClick={() => around(0.5)}
+      >
         <Icon name="zoomIn" />
       </button>
-      <button type="button" className="btn s" aria-label="Look wider" title="Look wider" onClick={() => around(2)}>
+      <button
+        type="button"
+        className="btn s"
+        aria-label="Look wider"
+        title="Look wider"
+        onClick={() => around(2)}
+      >
         <Icon name="zoomOut" />
       </button>
       {live ? (
@@ -271,7 +355,8 @@ function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
   );
 }
 
-const RATE = { least: 0.05, most: 1, step: 0.05, usual: 0.3 };
+/** As the server bounds it. */
+const RATE = { least: 0.05, most: 0.5, step: 0.05, usual: 0.3 };
 
 function Golden() {
   const search = route.useSearch();
@@ -283,7 +368,11 @@ function Golden() {
   const run = useQuery({ ...runQuery(chosen ?? ""), enabled: chosen !== undefined });
   const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
   const choose = (id: string) =>
-    void navigate({ to: "/workbench", search: (old) => ({ ...old, tab: "golden" as const, run: id }), resetScroll: false });
+    void navigate({
+      to: "/workbench",
+      search: (old) => ({ ...old, tab: "golden" as const, run: id }),
+      resetScroll: false,
+    });
 
   return (
     <>
@@ -295,7 +384,9 @@ function Golden() {
       <Start onStarted={choose} />
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {run.error ? <ProblemNote error={run.error} retry={() => void run.refetch()} /> : null}
-      {run.data ? <GoldenPath run={run.data} waiting={<WaitLink run={run.data} decisions={decisions} />} /> : null}
+      {run.data ? (
+        <GoldenPath run={run.data} waiting={<WaitLink run={run.data} decisions={decisions} />} />
+      ) : null}
       {list.isSuccess && !chosen ? (
         <Panel title="Golden path">
           <Empty
@@ -303,8 +394,8 @@ function Golden() {
             picture="rows"
             curl={`curl -X POST '${location.origin}/api/v1/demo/golden-path?target_anomaly_rate=0.3' -H 'X-API-Key: YOUR_KEY'`}
           >
-            A run sends a batch with a fault into the real ingest door and follows it through every stage: ingest,
-            validate, detect, predict, decide, schedule, notify.
+            A run sends a batch with a fault into the real ingest door and follows it through every stage:
+            ingest, validate, detect, predict, decide, schedule, notify.
           </Empty>
         </Panel>
       ) : null}
@@ -318,14 +409,17 @@ function goldenTitle(run: GoldenRun | undefined): string {
   const done = run.steps.filter((step) => step.status === "done").length;
   if (run.overall_status === "completed") return "The last fault went the whole way.";
   if (run.overall_status === "failed") return `The run ended after ${done} of ${run.steps.length} steps.`;
-  if (run.waiting_for) return `${done} of ${run.steps.length} steps are done; it waits for ${run.waiting_for}.`;
+  if (run.waiting_for)
+    return `${done} of ${run.steps.length} steps are done; it waits for ${run.waiting_for}.`;
   return `${done} of ${run.steps.length} steps are done.`;
 }
 
 /** The decision that the run waits for, when its number is in the words. */
 function WaitLink({ run, decisions }: { run: GoldenRun; decisions: readonly Decision[] }) {
   const no = /D-(\d+)/.exec(run.waiting_for ?? "")?.[1];
-  const decision = decisions.find((each) => String(each.number) === no);
+  const decision = decisions.find(
+    (each) => each.decision_id === run.decision_id || String(each.number) === no,
+  );
   if (!decision) return null;
   return (
     <Link className="btn s pri" to="/decisions" search={{ decision: decision.decision_id }}>

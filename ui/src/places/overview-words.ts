@@ -1,7 +1,17 @@
 import type { Alert, Decision, Incident, Priority, Severity, WorkOrder } from "../api/types";
 import { isOpen, worst } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
-import { assetName, clock, count, decisionNo, duration, interval, plural, workNo } from "../ui/format";
+import {
+  assetName,
+  clock,
+  count,
+  decisionNo,
+  duration,
+  interval,
+  plural,
+  withoutAsset,
+  workNo,
+} from "../ui/format";
 
 const PRIORITY: Record<Severity, Priority> = { critical: 1, high: 2, medium: 3, low: 4 };
 
@@ -14,9 +24,12 @@ export function overviewTitle(alerts: readonly Alert[], decisions: readonly Deci
   const wearing = waiting.find((decision) => decision.evidence?.time_to_limit_s);
   const parts: string[] = [];
   const critical = worst(standing.filter((alert) => alert.priority === 1));
-  if (critical) parts.push(`${critical.title} at ${assetName(critical.asset)}.`);
+  if (critical)
+    parts.push(`${withoutAsset(critical.title, critical.asset)} at ${assetName(critical.asset)}.`);
   if (wearing?.evidence?.time_to_limit_s) {
-    parts.push(`${assetName(wearing.asset)} reaches its limit in ${interval(wearing.evidence.time_to_limit_s).median}.`);
+    parts.push(
+      `${assetName(wearing.asset)} reaches its limit in ${interval(wearing.evidence.time_to_limit_s).median}.`,
+    );
   }
   const assets = new Set(standing.map((alert) => alert.asset));
   if (critical) assets.delete(critical.asset);
@@ -63,7 +76,8 @@ function decisionStep(decision: Decision, now: number): NextStep {
   const left = (Date.parse(decision.expires_at) - now) / 1000;
   const span = decision.evidence?.time_to_limit_s;
   const when = span ? `${interval(span).median} to the limit, ${interval(span).range}. ` : "";
-  const until = left > 0 ? `${decisionNo(decision.number)} waits ${duration(left)} more.` : "It is about to expire.";
+  const until =
+    left > 0 ? `${decisionNo(decision.number)} waits ${duration(left)} more.` : "It is about to expire.";
   return {
     key: decision.decision_id,
     kind: "decision",

@@ -1,6 +1,7 @@
 import type { Alert } from "../api/types";
 import { stands, unseen } from "../modules/incidents/standing";
 import type { Trouble } from "../modules/telemetry/units";
+import { withoutAsset } from "../ui/format";
 
 const HIDDEN = new Set(["suppressed", "out_of_service", "shelved"]);
 
@@ -11,11 +12,14 @@ export function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
     .map((alert) => ({
       id: alert.alert_id,
       sensor: alert.sensor,
-      title: alert.title,
+      title: withoutAsset(alert.title, alert.asset),
       priority: alert.priority,
       unseen: unseen(alert),
       from: Date.parse(alert.raised_at),
-      to: alert.active || stands(alert) ? null : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
+      to:
+        alert.active || stands(alert)
+          ? null
+          : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
     }))
     .filter((trouble) => trouble.to === null || trouble.to >= since);
 }

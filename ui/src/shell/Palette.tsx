@@ -36,9 +36,27 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Ent
     };
     const entries: Entry[] = [
       { id: "o", icon: "overview", name: "Overview", hint: "G O", run: go(() => navigate({ to: "/" })) },
-      { id: "a", icon: "alarms", name: "Alarms & incidents", hint: "G A", run: go(() => navigate({ to: "/alarms" })) },
-      { id: "d", icon: "decisions", name: "Decisions", hint: "G D", run: go(() => navigate({ to: "/decisions" })) },
-      { id: "w", icon: "workbench", name: "Workbench", hint: "G W", run: go(() => navigate({ to: "/workbench" })) },
+      {
+        id: "a",
+        icon: "alarms",
+        name: "Alarms & incidents",
+        hint: "G A",
+        run: go(() => navigate({ to: "/alarms" })),
+      },
+      {
+        id: "d",
+        icon: "decisions",
+        name: "Decisions",
+        hint: "G D",
+        run: go(() => navigate({ to: "/decisions" })),
+      },
+      {
+        id: "w",
+        icon: "workbench",
+        name: "Workbench",
+        hint: "G W",
+        run: go(() => navigate({ to: "/workbench" })),
+      },
       {
         id: "g",
         icon: "go",
@@ -86,7 +104,13 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Ent
       });
     }
     entries.push(
-      { id: "messages", icon: "message", name: "Messages", hint: "what people were told", run: go(onMessages) },
+      {
+        id: "messages",
+        icon: "message",
+        name: "Messages",
+        hint: "what people were told",
+        run: go(onMessages),
+      },
       { id: "theme", icon: "theme", name: "Change the theme", hint: "system, light, dark", run: go(onTheme) },
       { id: "key", icon: "key", name: "Enter a key", hint: "account", run: go(onKey) },
       { id: "keys", icon: "more", name: "All keys", hint: "?", run: go(onKeys) },
@@ -175,11 +199,9 @@ export function Palette(props: Props) {
         />
         <kbd className="hide-phone">Esc</kbd>
       </div>
-      {/* biome-ignore lint/a11y/useSemanticElements: a combobox needs a listbox, not a select */}
       <div role="listbox" id={list} aria-label="Found" className="found" tabIndex={-1}>
         {found.map((entry, at) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the field that keeps the focus
-          // biome-ignore lint/a11y/useSemanticElements: an option of the listbox above
           // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus
           <div
             key={entry.id}

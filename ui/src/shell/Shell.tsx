@@ -112,8 +112,8 @@ function ConnectionBar() {
     <div className="bar-lost" role="alert">
       <Icon name="cut" />
       <span>
-        <b>No connection since {clockSeconds(stream.lostSince ?? Date.now())}.</b> You see the last known state.
-        Acting is off and nothing is queued. It connects again by itself.
+        <b>No connection since {clockSeconds(stream.lostSince ?? Date.now())}.</b> You see the last known
+        state. Acting is off and nothing is queued. It connects again by itself.
       </span>
     </div>
   );

@@ -142,9 +142,7 @@ function AlarmCounts({ alerts }: { alerts: readonly Alert[] }) {
   const fresh = standing.filter(unseen).length;
   return (
     <Link to="/alarms" className="pill bell">
-      <span className="sr">
-        {standing.length === 0 ? "No alarms" : `Alarms, ${fresh} not acknowledged:`}
-      </span>
+      <span className="sr">{standing.length === 0 ? "No alarms" : `Alarms, ${fresh} not acknowledged:`}</span>
       {standing.length === 0 ? <span className="dim">No alarms</span> : null}
       {PRIORITIES.map((p) => {
         const own = standing.filter((alert) => alert.priority === p);
@@ -171,7 +169,7 @@ export function TopBar({ theme, onPalette, onTheme, onMessages }: Props) {
   const alerts = useQuery(alertsQuery).data?.items ?? [];
   const now = useNow();
   return (
-    <header className="top" aria-label="Site and time">
+    <header className="top">
       <SitePill />
       <span className="sep desk" />
       <span className="desk-c">

@@ -22,7 +22,13 @@ export function KeyDialog({ onClose }: { onClose: () => void }) {
   const take = async () => {
     const key = value.trim();
     if (!key) {
-      setError(new Problem({ status: 422, title: "There is no key yet", detail: "Paste the key that begins with pv_." }));
+      setError(
+        new Problem({
+          status: 422,
+          title: "There is no key yet",
+          detail: "Paste the key that begins with pv_.",
+        }),
+      );
       return;
     }
     const before = currentKey();
@@ -105,7 +111,12 @@ const KEYS: [string[], string][] = [
 
 export function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title="Keys" lead="Nothing in the plant moves from a single key." onClose={onClose} foot={<CancelButton onClick={onClose} />}>
+    <Dialog
+      title="Keys"
+      lead="Nothing in the plant moves from a single key."
+      onClose={onClose}
+      foot={<CancelButton onClick={onClose} />}
+    >
       <dl className="keys">
         {KEYS.map(([keys, what]) => (
           <div key={what} style={{ display: "contents" }}>

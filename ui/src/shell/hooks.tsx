@@ -35,7 +35,8 @@ export function useMayAct(): May {
   if (stream.status === "lost") return { ok: false, why: "needs a live connection" };
   if (!me.data) return { ok: false, why: null };
   if (!me.data.role) return { ok: false, why: "needs a key: enter one in the account corner" };
-  if (!ACTING.has(me.data.role)) return { ok: false, why: `needs the role operator; yours is ${me.data.role}` };
+  if (!ACTING.has(me.data.role))
+    return { ok: false, why: `needs the role operator; yours is ${me.data.role}` };
   return { ok: true, why: null };
 }
 

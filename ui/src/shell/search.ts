@@ -26,7 +26,9 @@ export const oneOf = <T extends string>(value: unknown, all: readonly T[]): T | 
 
 export const whole = (value: unknown): number | undefined => {
   const n = Number(value);
-  return value !== undefined && value !== null && value !== "" && Number.isFinite(n) ? Math.round(n) : undefined;
+  return value !== undefined && value !== null && value !== "" && Number.isFinite(n)
+    ? Math.round(n)
+    : undefined;
 };
 
 export function rootSearch(raw: Raw): RootSearch {

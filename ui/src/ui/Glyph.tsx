@@ -36,7 +36,13 @@ export function Glyph({ p, unack, silent, at }: Props) {
   const place = at ? { x: at.x - size / 2, y: at.y - size / 2, width: size, height: size } : {};
   const says = silent || at ? { "aria-hidden": true } : { role: "img", "aria-label": label };
   return (
-    <svg className={`gl g${p}${unack ? " unack" : ""}`} viewBox="0 0 18 18" overflow="visible" {...place} {...says}>
+    <svg
+      className={`gl g${p}${unack ? " unack" : ""}`}
+      viewBox="0 0 18 18"
+      overflow="visible"
+      {...place}
+      {...says}
+    >
       {unack ? <path className="ring" d={RING[p]} /> : null}
       <path d={SHAPE[p]} />
       <text x="9" y={TEXT_Y[p]}>

@@ -7,7 +7,11 @@ const PATHS = {
   search: ["M10.8 10.8 14 14", "M2.2 7a4.8 4.8 0 1 0 9.6 0a4.8 4.8 0 1 0-9.6 0"],
   down: ["M4.5 6.5 8 10l3.5-3.5"],
   close: ["M4 4l8 8", "M12 4l-8 8"],
-  link: ["M6.5 9.500l3-3", "M7 4.5 8.5 3a3 3 0 0 1 4.5 4.500L11.5 9", "M9 11.5 7.5 13A3 3 0 0 1 3 8.500L4.5 7"],
+  link: [
+    "M6.5 9.500l3-3",
+    "M7 4.5 8.5 3a3 3 0 0 1 4.5 4.500L11.5 9",
+    "M9 11.5 7.5 13A3 3 0 0 1 3 8.500L4.5 7",
+  ],
   download: ["M8 2.500v8", "M4.5 7.5 8 11l3.5-3.5", "M3 13.500h10"],
   theme: ["M8 2a6 6 0 1 0 0 12z", "M8 2a6 6 0 0 1 0 12"],
   message: ["M2 3.500h12v8H8l-3.5 2.500v-2.500H2z"],
@@ -45,7 +49,15 @@ export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
 
 export function Tick() {
   return (
-    <svg width="12" height="12" viewBox="0 0 12 12" fill="none" stroke="currentColor" strokeWidth="1.8" aria-hidden="true">
+    <svg
+      width="12"
+      height="12"
+      viewBox="0 0 12 12"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.8"
+      aria-hidden="true"
+    >
       <path d="M2 6.3 4.8 9 10 3" />
     </svg>
   );
@@ -55,7 +67,13 @@ export function Mark() {
   return (
     <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
       <path d="M1.5 14.5h17" stroke="var(--ink)" strokeWidth="1.6" />
-      <path d="M3 10.5c3-6.5 11-6.5 14 0" fill="none" stroke="var(--ink)" strokeWidth="1.6" strokeLinecap="round" />
+      <path
+        d="M3 10.5c3-6.5 11-6.5 14 0"
+        fill="none"
+        stroke="var(--ink)"
+        strokeWidth="1.6"
+        strokeLinecap="round"
+      />
       <circle cx="10" cy="10.5" r="2.3" fill="var(--ink)" />
     </svg>
   );

@@ -19,17 +19,17 @@ export function Menu({ label, button, className, children }: Props) {
     const outside = (event: Event) => {
       if (!host.current?.contains(event.target as Node)) setOpen(false);
     };
-    const escape = (event: KeyboardEvent) => {
+    const leave = (event: KeyboardEvent) => {
       if (event.key !== "Escape") return;
       setOpen(false);
       trigger.current?.focus();
     };
     document.addEventListener("pointerdown", outside);
-    document.addEventListener("keydown", escape);
+    document.addEventListener("keydown", leave);
     host.current?.querySelector<HTMLElement>(".menu button, .menu a")?.focus();
     return () => {
       document.removeEventListener("pointerdown", outside);
-      document.removeEventListener("keydown", escape);
+      document.removeEventListener("keydown", leave);
     };
   }, [open]);
 

@@ -59,7 +59,25 @@ function colours(): Record<string, string> {
   probe.style.display = "none";
   document.body.append(probe);
   const out: Record<string, string> = {};
-  for (const name of ["d1", "band", "band-2", "line", "line-strong", "ink", "ink-2", "ink-3", "surface", "p1", "p2", "p3", "p4", "p1-on", "p2-on", "p3-on", "p4-on"]) {
+  for (const name of [
+    "d1",
+    "band",
+    "band-2",
+    "line",
+    "line-strong",
+    "ink",
+    "ink-2",
+    "ink-3",
+    "surface",
+    "p1",
+    "p2",
+    "p3",
+    "p4",
+    "p1-on",
+    "p2-on",
+    "p3-on",
+    "p4-on",
+  ]) {
     probe.style.color = `var(--${name})`;
     out[name] = getComputedStyle(probe).color;
   }
@@ -222,7 +240,8 @@ function options(props: Props, current: () => Props): uPlot.Options {
       setCursor: [
         (plot) => {
           const index = plot.cursor.idx;
-          if (index === null || index === undefined || (plot.cursor.left ?? -1) < 0) return current().onCursor(null, null);
+          if (index === null || index === undefined || (plot.cursor.left ?? -1) < 0)
+            return current().onCursor(null, null);
           return current().onCursor(plot.data[0][index] ?? null, plot.data[1]?.[index] ?? null);
         },
       ],
@@ -241,7 +260,11 @@ export function TimePlot(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the plot is built anew only for what it cannot change
   useEffect(() => {
     if (!host.current || props.width < 60) return;
-    const made = new uPlot(options(latest.current, () => latest.current), latest.current.data as uPlot.AlignedData, host.current);
+    const made = new uPlot(
+      options(latest.current, () => latest.current),
+      latest.current.data as uPlot.AlignedData,
+      host.current,
+    );
     plot.current = made;
     return () => {
       made.destroy();

@@ -132,17 +132,25 @@ export const decisionNo = (n: number) => `D-${n}`;
 export const workNo = (n: number) => `W-${n}`;
 export const alarmNo = (n: number) => `A-${n}`;
 
-/** `p-2` → `P-2`, `km-60` → `km 60`. */
-export function assetName(asset: string): string {
+/** `north/p-2` → `p-2`. */
+export const ownName = (asset: string): string => asset.slice(asset.lastIndexOf("/") + 1);
+
+/** A title without the asset that stands beside it anyway: `Vibration high, P-2` → `Vibration high`. */
+export function withoutAsset(title: string, asset: string): string {
+  const tail = `, ${ownName(asset)}`;
+  return title.toLowerCase().endsWith(tail.toLowerCase()) ? title.slice(0, -tail.length) : title;
+}
+
+/** `north/p-2` → `P-2`, `km-60` → `km 60`. */
+export function assetName(full: string): string {
+  const asset = ownName(full);
   const km = /^km-(\d+)$/.exec(asset);
   if (km) return `km ${Number(km[1])}`;
   return /^[a-z]{1,3}-\w+$/.test(asset) ? asset.toUpperCase() : asset.replaceAll(/[-_]/g, " ");
 }
 
 export function measureName(measure: string): string {
-  return measure
-    .replaceAll(/[-_]/g, " ")
-    .replace(/\b(a|b|c|d)$/, (letter) => letter.toUpperCase());
+  return measure.replaceAll(/[-_]/g, " ").replace(/\b(a|b|c|d)$/, (letter) => letter.toUpperCase());
 }
 
 /** `north/p-2/vibration` → `P-2 vibration`. */

@@ -70,7 +70,15 @@ export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, a
   );
 }
 
-export function Spark({ points, width = 96, height = 20 }: { points: readonly Pt[]; width?: number; height?: number }) {
+export function Spark({
+  points,
+  width = 96,
+  height = 20,
+}: {
+  points: readonly Pt[];
+  width?: number;
+  height?: number;
+}) {
   const values = points.map((p) => p[1]).filter(Number.isFinite);
   const last = points.findLast((p) => Number.isFinite(p[1]));
   const first = points[0];
@@ -87,7 +95,13 @@ export function Spark({ points, width = 96, height = 20 }: { points: readonly Pt
   const x = (t: number) => 1 + ((t - from) / Math.max(1, to - from)) * (width - 5);
   const y = (v: number) => height - 2 - ((v - low) / (high - low)) * (height - 4);
   return (
-    <svg className="spark" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
+    <svg
+      className="spark"
+      width={width}
+      height={height}
+      viewBox={`0 0 ${width} ${height}`}
+      aria-hidden="true"
+    >
       <path className="l l4" d={linePath(points, x, y)} />
       <circle className="fink" cx={r1(x(last[0]))} cy={r1(y(last[1]))} r="1.8" />
     </svg>

@@ -1,6 +1,6 @@
 import type { AlarmQuality as Quality } from "../../api/types";
-import { clock, number, percent, plural, sensorName } from "../../ui/format";
 import { Figure, Picture } from "../../ui/Figure";
+import { clock, number, percent, sensorName } from "../../ui/format";
 import { niceTicks, TimeGrid } from "../../ui/svg";
 
 const TARGET = 1;
@@ -13,16 +13,27 @@ export function rateSummary(quality: Quality): string {
 }
 
 export function qualityAnswer(quality: Quality): string {
-  const top = quality.top[0];
-  if (quality.flood_share > 0) return `Alarms came as a flood in ${percent(quality.flood_share)} of the time.`;
-  if (quality.chattering > 0 && top) {
-    return `${sensorName(top.sensor)} chatters, ${plural(top.count, "change")} in the window.`;
+  if (quality.flood_share > 0)
+    return `Alarms came as a flood in ${percent(quality.flood_share)} of the time.`;
+  const noisy = quality.chattering[0];
+  if (noisy) {
+    return `${sensorName(noisy)} chatters. A longer off-delay would quiet it.`;
   }
   if (quality.mean_per_10_min > TARGET) return "More alarms than one person can handle well.";
   return "A person can keep up with these alarms.";
 }
 
-function Bars({ quality, width, height, flood }: { quality: Quality; width: number; height: number; flood: boolean }) {
+function Bars({
+  quality,
+  width,
+  height,
+  flood,
+}: {
+  quality: Quality;
+  width: number;
+  height: number;
+  flood: boolean;
+}) {
   const slots = quality.per_10_min;
   const first = slots[0];
   const last = slots[slots.length - 1];
@@ -90,7 +101,7 @@ export function AlarmQualityPanel({ quality }: { quality: Quality }) {
     ["last 10 min", String(quality.last_10_min)],
     ["mean, 4 h", number(quality.mean_per_10_min)],
     ["in flood", number(quality.flood_share * 100, "rpm"), "%"],
-    ["chattering", String(quality.chattering)],
+    ["chattering", String(quality.chattering.length)],
     ["stale > 24 h", String(quality.stale)],
   ];
   return (
@@ -160,8 +171,8 @@ export function AlarmQualityStrip({ quality }: { quality: Quality }) {
       <div className="qa">
         <h2>Chattering</h2>
         <div className="val">
-          {quality.chattering}
-          <small>{quality.chattering === 1 ? "sensor" : "sensors"}, want 0</small>
+          {quality.chattering.length}
+          <small>{quality.chattering.length === 1 ? "sensor" : "sensors"}, want 0</small>
         </div>
         <p className="cap">
           {top ? `Most alarms from ${sensorName(top.sensor)}: ${top.count}.` : "No alarm in the window."}
@@ -206,9 +217,20 @@ function Mix({ mix, width }: { mix: number[]; width: number }) {
           return (
             // biome-ignore lint/suspicious/noArrayIndexKey: three fixed classes
             <g key={index}>
-              <rect className={["fink", "fls", "fline"][index]} x={at} y={y} width={Math.max(1, w - 2)} height="20" rx="2" />
+              <rect
+                className={["fink", "fls", "fline"][index]}
+                x={at}
+                y={y}
+                width={Math.max(1, w - 2)}
+                height="20"
+                rx="2"
+              />
               {value > 12 ? (
-                <text x={at + 6} y={y + 14} style={{ fill: index === 2 ? "var(--ink)" : "var(--ink-invert)" }}>
+                <text
+                  x={at + 6}
+                  y={y + 14}
+                  style={{ fill: index === 2 ? "var(--ink)" : "var(--ink-invert)" }}
+                >
                   {value}
                 </text>
               ) : null}

@@ -1,7 +1,16 @@
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
 import type { Alert, Incident, Series } from "../../api/types";
-import { alarmNo, clock, clockSeconds, duration, incidentNo, moment, sensorName } from "../../ui/format";
+import {
+  alarmNo,
+  clock,
+  clockSeconds,
+  duration,
+  incidentNo,
+  moment,
+  sensorName,
+  withoutAsset,
+} from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { OriginTag } from "../../ui/Note";
 import { type Pt, Spark } from "../../ui/svg";
@@ -104,8 +113,10 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                       : moment(alert.raised_at, now)}
                   </td>
                   <td className="k nowrap">
-                    {alert.title}{" "}
-                    {alert.occurrences > CHATTER ? <span className="tag">chattering {alert.occurrences}×</span> : null}{" "}
+                    {withoutAsset(alert.title, alert.asset)}{" "}
+                    {alert.chattering || alert.occurrences > CHATTER ? (
+                      <span className="tag">chattering {alert.occurrences}×</span>
+                    ) : null}{" "}
                     {alert.origin === "replayed" ? <OriginTag origin={alert.origin} /> : null}
                   </td>
                   <td className="nowrap">
@@ -132,7 +143,8 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                     <td />
                     <td />
                     <td colSpan={8}>
-                      <span className="dim">Do:</span> {whatToDo(alert)} <span className="dim">Why:</span> {whyOf(alert)}
+                      <span className="dim">Do:</span> {whatToDo(alert)} <span className="dim">Why:</span>{" "}
+                      {whyOf(alert)}
                       {alert.shelve_reason && alert.state === "shelved" ? (
                         <>
                           {" "}
@@ -158,14 +170,20 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
 }
 
 /** The same list for one hand. */
-export function AlarmCards({ alerts, incidents, selected, onSelect, now }: Omit<Props, "series" | "rangeLabel">) {
+export function AlarmCards({
+  alerts,
+  incidents,
+  selected,
+  onSelect,
+  now,
+}: Omit<Props, "series" | "rangeLabel">) {
   return (
     <ul className="list cards">
       {alerts.map((alert) => (
         <li key={alert.alert_id} className={selected.has(alert.alert_id) ? "on" : undefined}>
           <Glyph p={alert.priority} unack={unseen(alert)} />
           <div className="t">
-            <h3>{alert.title}</h3>
+            <h3>{withoutAsset(alert.title, alert.asset)}</h3>
             <p className="sm">
               <Link to="/workbench" search={{ s: alert.sensor }}>
                 {sensorName(alert.sensor)}

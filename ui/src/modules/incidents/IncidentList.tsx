@@ -54,12 +54,15 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
               </td>
               <td className="k">{incident.title}</td>
               <td className="nowrap">
-                {STATE[incident.state]} {incident.escalated ? <span className="tag ink">escalated</span> : null}
+                {STATE[incident.state]}{" "}
+                {incident.escalated ? <span className="tag ink">escalated</span> : null}
               </td>
               <td className="nowrap">{moment(incident.opened_at, now)}</td>
               <td className="r nowrap">
                 {duration(
-                  ((incident.closed_at ? Date.parse(incident.closed_at) : now) - Date.parse(incident.opened_at)) / 1000,
+                  ((incident.closed_at ? Date.parse(incident.closed_at) : now) -
+                    Date.parse(incident.opened_at)) /
+                    1000,
                 )}
               </td>
               <td>{incident.assignee ?? <span className="dim">nobody yet</span>}</td>

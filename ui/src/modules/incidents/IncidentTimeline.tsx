@@ -1,6 +1,6 @@
 import type { Alert, Priority, Sensor, Series, TimelineEntry } from "../../api/types";
-import { clock, clockSeconds, moment, number, sensorName } from "../../ui/format";
 import { Figure } from "../../ui/Figure";
+import { clock, clockSeconds, moment, number, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { extent, linePath, type Pt, TimeGrid } from "../../ui/svg";
 
@@ -42,7 +42,9 @@ export function place(entries: readonly TimelineEntry[], x: Scale, end: number, 
     const stop = entry.until ? Math.min(end, x(Date.parse(entry.until))) : at;
     const width = entry.title.length * LETTER_PX + 24;
     const left = at + width > end && at - width > 0;
-    const span: [number, number] = left ? [at - width, Math.max(at + 8, stop)] : [at - 8, Math.max(at + width, stop)];
+    const span: [number, number] = left
+      ? [at - width, Math.max(at + 8, stop)]
+      : [at - 8, Math.max(at + width, stop)];
     let row = rows.findIndex((taken) => taken.every(([a, b]) => span[1] < a || span[0] > b));
     if (row < 0) row = rows.length < most ? rows.push([]) - 1 : most - 1;
     rows[row]?.push(span);
@@ -61,9 +63,16 @@ function layout(width: number, props: Props) {
   const x0 = phone ? 8 : 148;
   const x1 = width - 16;
   const x: Scale = (t) => x0 + ((t - props.from) / (props.to - props.from)) * (x1 - x0);
-  const alarms = [...props.alerts].sort((a, b) => a.raised_at.localeCompare(b.raised_at)).slice(0, MOST_ALARMS);
+  const alarms = [...props.alerts]
+    .sort((a, b) => a.raised_at.localeCompare(b.raised_at))
+    .slice(0, MOST_ALARMS);
   const signals = props.sensors.slice(0, MOST_SIGNALS);
-  const lane = (name: TimelineEntry["lane"]) => place(props.entries.filter((e) => e.lane === name), x, x1);
+  const lane = (name: TimelineEntry["lane"]) =>
+    place(
+      props.entries.filter((e) => e.lane === name),
+      x,
+      x1,
+    );
   const people = lane("people");
   const decisions = lane("decisions");
   const work = lane("work");
@@ -88,8 +97,15 @@ export function timelineSummary({ alerts, entries, foundAt, from, to }: Props): 
   const first = [...alerts].sort((a, b) => a.raised_at.localeCompare(b.raised_at))[0];
   const acts = entries.filter((entry) => entry.kind === "person");
   const words = [`One axis from ${clock(from)} to ${clock(to)}.`];
-  if (first) words.push(`${first.title} came first at ${clockSeconds(first.raised_at)}, the incident opened ${clockSeconds(foundAt)}.`);
-  words.push(acts.length === 0 ? "Nobody has acted yet." : `People acted ${acts.length} times, last: ${acts[acts.length - 1]?.title}.`);
+  if (first)
+    words.push(
+      `${first.title} came first at ${clockSeconds(first.raised_at)}, the incident opened ${clockSeconds(foundAt)}.`,
+    );
+  words.push(
+    acts.length === 0
+      ? "Nobody has acted yet."
+      : `People acted ${acts.length} times, last: ${acts[acts.length - 1]?.title}.`,
+  );
   return words.join(" ");
 }
 
@@ -110,7 +126,16 @@ export function IncidentTimeline(props: Props) {
           </span>
           <span>
             <svg width="14" height="10" aria-hidden="true">
-              <rect x=".5" y=".5" width="13" height="9" rx="2" fill="none" stroke="var(--line-strong)" strokeDasharray="3 2" />
+              <rect
+                x=".5"
+                y=".5"
+                width="13"
+                height="9"
+                rx="2"
+                fill="none"
+                stroke="var(--line-strong)"
+                strokeDasharray="3 2"
+              />
             </svg>
             pending
           </span>
@@ -120,7 +145,15 @@ export function IncidentTimeline(props: Props) {
         columns: [{ name: "At" }, { name: "Lane" }, { name: "What" }, { name: "Detail" }, { name: "Who" }],
         rows: props.entries.map((entry, index) => ({
           key: entry.event_id ?? `${entry.at}-${index}`,
-          cells: [moment(entry.at, props.now) === clock(entry.at) ? clockSeconds(entry.at) : moment(entry.at, props.now), entry.lane, entry.title, entry.detail ?? "–", entry.actor ?? "–"],
+          cells: [
+            moment(entry.at, props.now) === clock(entry.at)
+              ? clockSeconds(entry.at)
+              : moment(entry.at, props.now),
+            entry.lane,
+            entry.title,
+            entry.detail ?? "–",
+            entry.actor ?? "–",
+          ],
         })),
       })}
     >
@@ -152,7 +185,14 @@ function Drawing(props: Props & { width: number }) {
       <path className="cursor" d={`M${Math.round(found) + 0.5} 4V${height}`} />
       {now < to ? <path className="cursor" d={`M${Math.round(x(now)) + 0.5} 4V${height}`} /> : null}
       {at.alarms.map((alert, index) => (
-        <AlarmBar key={alert.alert_id} alert={alert} x={x} end={Math.min(now, to)} right={x1} y={(alarmLane?.top ?? 0) + 16 + index * ALARM_ROW} />
+        <AlarmBar
+          key={alert.alert_id}
+          alert={alert}
+          x={x}
+          end={Math.min(now, to)}
+          right={x1}
+          y={(alarmLane?.top ?? 0) + 16 + index * ALARM_ROW}
+        />
       ))}
       {at.signals.map((sensor, index) => (
         <Signal
@@ -170,27 +210,65 @@ function Drawing(props: Props & { width: number }) {
         <Dot key={placed.entry.event_id ?? index} placed={placed} x={x} top={peopleLane?.top ?? 0} />
       ))}
       {at.decisions.map((placed, index) => (
-        <Span key={placed.entry.event_id ?? index} placed={placed} x={x} top={decisionLane?.top ?? 0} now={now} end={x1} />
+        <Span
+          key={placed.entry.event_id ?? index}
+          placed={placed}
+          x={x}
+          top={decisionLane?.top ?? 0}
+          now={now}
+          end={x1}
+        />
       ))}
       {at.work.map((placed, index) => (
-        <Span key={placed.entry.event_id ?? index} placed={placed} x={x} top={workLane?.top ?? 0} now={now} end={x1} />
+        <Span
+          key={placed.entry.event_id ?? index}
+          placed={placed}
+          x={x}
+          top={workLane?.top ?? 0}
+          now={now}
+          end={x1}
+        />
       ))}
       <rect className="fink" x={Math.max(0, found - 42)} y={height + 5} width={84} height={18} rx="3" />
-      <text x={Math.max(42, found)} y={height + 18} textAnchor="middle" style={{ fill: "var(--ink-invert)", fontWeight: 500 }}>
+      <text
+        x={Math.max(42, found)}
+        y={height + 18}
+        textAnchor="middle"
+        style={{ fill: "var(--ink-invert)", fontWeight: 500 }}
+      >
         {label}
       </text>
     </>
   );
 }
 
-function AlarmBar({ alert, x, y, end, right }: { alert: Alert; x: Scale; y: number; end: number; right: number }) {
+function AlarmBar({
+  alert,
+  x,
+  y,
+  end,
+  right,
+}: {
+  alert: Alert;
+  x: Scale;
+  y: number;
+  end: number;
+  right: number;
+}) {
   const from = x(Date.parse(alert.raised_at));
   const to = Math.min(right, x(alert.cleared_at ? Date.parse(alert.cleared_at) : end));
   const room = right - from;
   const before = alert.title.length * LETTER_PX + 24 > room;
   return (
     <g>
-      <rect className={`a${alert.priority}`} x={from} y={y - 2} width={Math.max(2, to - from)} height="4" rx="2" />
+      <rect
+        className={`a${alert.priority}`}
+        x={from}
+        y={y - 2}
+        width={Math.max(2, to - from)}
+        height="4"
+        rx="2"
+      />
       <Glyph p={alert.priority as Priority} unack={alert.state === "unacknowledged"} at={{ x: from, y }} />
       <text
         className={`${alert.priority === 1 ? "m" : "lab"} halo`}
@@ -215,7 +293,10 @@ interface SignalProps {
 }
 
 function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
-  const points: Pt[] = (series?.buckets ?? []).map((b) => [Date.parse(b.at), b.count > 0 ? b.mean : Number.NaN]);
+  const points: Pt[] = (series?.buckets ?? []).map((b) => [
+    Date.parse(b.at),
+    b.count > 0 ? b.mean : Number.NaN,
+  ]);
   const [low, high] = extent(points.map((p) => p[1]));
   const pad = (high - low || 1) * 0.12;
   const bottom = top + SIGNAL_ROW - 8;
@@ -282,7 +363,19 @@ function Dot({ placed, x, top }: { placed: Placed; x: Scale; top: number }) {
   );
 }
 
-function Span({ placed, x, top, now, end }: { placed: Placed; x: Scale; top: number; now: number; end: number }) {
+function Span({
+  placed,
+  x,
+  top,
+  now,
+  end,
+}: {
+  placed: Placed;
+  x: Scale;
+  top: number;
+  now: number;
+  end: number;
+}) {
   const { entry, row, left } = placed;
   const from = x(Date.parse(entry.at));
   const until = entry.until ? Date.parse(entry.until) : null;
@@ -293,9 +386,20 @@ function Span({ placed, x, top, now, end }: { placed: Placed; x: Scale; top: num
   const fits = to - from > entry.title.length * LETTER_PX + 12;
   return (
     <g>
-      {split > from ? <rect className="fsel" x={from} y={y - 9} width={split - from} height="18" rx="3" /> : null}
+      {split > from ? (
+        <rect className="fsel" x={from} y={y - 9} width={split - from} height="18" rx="3" />
+      ) : null}
       {to > split + 1 ? (
-        <rect x={split} y={y - 9} width={to - split} height="18" rx="3" fill="none" stroke="var(--line-strong)" strokeDasharray="4 3" />
+        <rect
+          x={split}
+          y={y - 9}
+          width={to - split}
+          height="18"
+          rx="3"
+          fill="none"
+          stroke="var(--line-strong)"
+          strokeDasharray="4 3"
+        />
       ) : null}
       <text
         className="lab halo"

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Alert } from "../../api/types";
-import { clock, day, sensorName } from "../../ui/format";
 import { CancelButton, Dialog } from "../../ui/Dialog";
+import { clock, day, sensorName, withoutAsset } from "../../ui/format";
 import { ProblemNote } from "../../ui/Note";
 
 const HOUR = 3_600_000;
@@ -42,7 +42,7 @@ export function ShelveDialog({ alert, busy, error, onClose, onShelve }: ShelvePr
 
   return (
     <Dialog
-      title={`Shelve ${sensorName(alert.sensor)}: ${alert.title.toLowerCase()}`}
+      title={`Shelve ${sensorName(alert.sensor)}: ${withoutAsset(alert.title, alert.asset).toLowerCase()}`}
       lead="It stays listed under Shelved and returns by itself."
       onClose={onClose}
       onSubmit={submit}
@@ -61,7 +61,12 @@ export function ShelveDialog({ alert, busy, error, onClose, onShelve }: ShelvePr
         <div className="rowf">
           <div className="seg">
             {offered.map((choice) => (
-              <button key={choice.label} type="button" aria-pressed={choice.at === at} onClick={() => setAt(choice.at)}>
+              <button
+                key={choice.label}
+                type="button"
+                aria-pressed={choice.at === at}
+                onClick={() => setAt(choice.at)}
+              >
                 {choice.label}
               </button>
             ))}
@@ -86,7 +91,15 @@ interface ReasonProps {
   onChange: (value: string) => void;
 }
 
-export function Reason({ id, label = "Reason", value, missing, placeholder, rows = 2, onChange }: ReasonProps) {
+export function Reason({
+  id,
+  label = "Reason",
+  value,
+  missing,
+  placeholder,
+  rows = 2,
+  onChange,
+}: ReasonProps) {
   const wrong = missing && !value.trim();
   return (
     <div className="field">
@@ -123,7 +136,7 @@ export function ResolveDialog({ alert, busy, error, onClose, onResolve }: Resolv
   const [missing, setMissing] = useState(false);
   return (
     <Dialog
-      title={`Resolve ${sensorName(alert.sensor)}: ${alert.title.toLowerCase()}`}
+      title={`Resolve ${sensorName(alert.sensor)}: ${withoutAsset(alert.title, alert.asset).toLowerCase()}`}
       lead="This ends the alarm for good and cannot be undone. A new fault raises a new alarm."
       onClose={onClose}
       onSubmit={() => (text.trim() ? onResolve(text.trim()) : setMissing(true))}

@@ -4,7 +4,8 @@ import { limit, number, quantity } from "../../ui/format";
 export const worst = (alerts: readonly Alert[]): Alert | undefined =>
   [...alerts].sort((a, b) => a.priority - b.priority || Date.parse(b.raised_at) - Date.parse(a.raised_at))[0];
 
-export const isOpen = (incident: Pick<Incident, "state">) => incident.state === "open" || incident.state === "investigating";
+export const isOpen = (incident: Pick<Incident, "state">) =>
+  incident.state === "open" || incident.state === "investigating";
 
 /** `705.6 < 708 m³/h` */
 export function valueAndLimit(alert: Alert): string {

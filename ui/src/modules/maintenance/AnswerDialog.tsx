@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Decision, DecisionAnswer } from "../../api/types";
-import { decisionNo, duration } from "../../ui/format";
 import { CancelButton, Dialog } from "../../ui/Dialog";
+import { decisionNo, duration } from "../../ui/format";
 import { ProblemNote } from "../../ui/Note";
 
 export type Act = "approve" | "date" | "reject" | "defer";

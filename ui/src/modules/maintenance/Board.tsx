@@ -42,7 +42,9 @@ export function Board({ decisions, ...rest }: Props) {
             {own.slice(0, MOST_PER_COLUMN).map((decision) => (
               <Card key={decision.decision_id} decision={decision} {...rest} />
             ))}
-            {own.length > MOST_PER_COLUMN ? <p className="cap none">and {own.length - MOST_PER_COLUMN} older</p> : null}
+            {own.length > MOST_PER_COLUMN ? (
+              <p className="cap none">and {own.length - MOST_PER_COLUMN} older</p>
+            ) : null}
           </section>
         );
       })}
@@ -50,7 +52,14 @@ export function Board({ decisions, ...rest }: Props) {
   );
 }
 
-function Card({ decision, chosen, now, picture, onChoose, onAct }: Omit<Props, "decisions"> & { decision: Decision }) {
+function Card({
+  decision,
+  chosen,
+  now,
+  picture,
+  onChoose,
+  onAct,
+}: Omit<Props, "decisions"> & { decision: Decision }) {
   const id = `card-${decision.decision_id}`;
   const on = decision.decision_id === chosen;
   const waiting = decision.state === "waiting";
@@ -80,10 +89,20 @@ function Card({ decision, chosen, now, picture, onChoose, onAct }: Omit<Props, "
       {waiting && onAct ? (
         <div className="only-phone pa">
           <div className="rowf">
-            <button type="button" className="btn" style={{ flex: 1 }} onClick={() => onAct(decision, "reject")}>
+            <button
+              type="button"
+              className="btn"
+              style={{ flex: 1 }}
+              onClick={() => onAct(decision, "reject")}
+            >
               Reject…
             </button>
-            <button type="button" className="btn pri" style={{ flex: 1 }} onClick={() => onAct(decision, "approve")}>
+            <button
+              type="button"
+              className="btn pri"
+              style={{ flex: 1 }}
+              onClick={() => onAct(decision, "approve")}
+            >
               Approve…
             </button>
           </div>

@@ -1,8 +1,20 @@
 import { type ReactNode, useState } from "react";
 import type { Decision } from "../../api/types";
-import { clock, day, decisionNo, duration, interval, limit, moment, number, percent, sentence } from "../../ui/format";
+import {
+  clock,
+  day,
+  decisionNo,
+  duration,
+  interval,
+  limit,
+  moment,
+  number,
+  percent,
+  sentence,
+} from "../../ui/format";
 import { Panel } from "../../ui/Panel";
 import type { Act } from "./AnswerDialog";
+import { isOpen } from "./words";
 
 interface Props {
   decision: Decision;
@@ -20,7 +32,10 @@ function facts(decision: Decision, now: number): [string, ReactNode][] {
   const { evidence, proposal } = decision;
   const rows: [string, ReactNode][] = [
     ["Proposal", proposal.action],
-    ["When", `${day(proposal.due_from)} to ${day(proposal.due_to)}, takes ${duration(proposal.duration_h * 3600)}`],
+    [
+      "When",
+      `${day(proposal.due_from)} to ${day(proposal.due_to)}, takes ${duration(proposal.duration_h * 3600)}`,
+    ],
     ["Needs", proposal.skill],
   ];
   const span = evidence?.time_to_limit_s;
@@ -32,7 +47,7 @@ function facts(decision: Decision, now: number): [string, ReactNode][] {
   } else if (evidence?.why_unsure) {
     rows.push(["Unsure because", evidence.why_unsure]);
   }
-  if (evidence) rows.push(["Risk", percent(evidence.risk)]);
+  if (evidence && Number.isFinite(evidence.risk)) rows.push(["Risk", percent(evidence.risk)]);
   if (evidence?.trend) {
     rows.push([
       "Trend",
@@ -40,12 +55,26 @@ function facts(decision: Decision, now: number): [string, ReactNode][] {
     ]);
   }
   rows.push(["Asked by", decision.requested_by]);
-  rows.push(["Dismissed before", decision.dismissed_before === 0 ? "never" : `${decision.dismissed_before}×`]);
-  if (decision.state === "waiting") rows.push(["If nobody answers", `it expires ${moment(decision.expires_at, now)} and escalates`]);
+  rows.push([
+    "Dismissed before",
+    decision.dismissed_before === 0 ? "never" : `${decision.dismissed_before}×`,
+  ]);
+  if (decision.state === "waiting")
+    rows.push(["If nobody answers", `it expires ${moment(decision.expires_at, now)} and escalates`]);
   return rows;
 }
 
-export function DecisionPanel({ decision, now, may, busy, picture, result, problem, onAct, evidenceLink }: Props) {
+export function DecisionPanel({
+  decision,
+  now,
+  may,
+  busy,
+  picture,
+  result,
+  problem,
+  onAct,
+  evidenceLink,
+}: Props) {
   return (
     <Panel
       id="decision"
@@ -68,7 +97,8 @@ export function DecisionPanel({ decision, now, may, busy, picture, result, probl
         </div>
         <div className="stack" style={{ gap: 8 }}>
           {problem}
-          {decision.state === "waiting" ? (
+          {decision.state === "deferred" ? <Answered decision={decision} now={now} /> : null}
+          {isOpen(decision) ? (
             <Answer decision={decision} may={may} busy={busy} onAct={onAct} />
           ) : (
             <Answered decision={decision} now={now} />
@@ -154,13 +184,31 @@ function Answer({ decision, may, busy, onAct }: Pick<Props, "decision" | "may" |
           Approve
           <span className="sr"> {decisionNo(decision.number)}</span>
         </button>
-        <button type="button" className="btn" aria-haspopup="dialog" disabled={!may.ok} onClick={() => onAct("date", reason)}>
+        <button
+          type="button"
+          className="btn"
+          aria-haspopup="dialog"
+          disabled={!may.ok}
+          onClick={() => onAct("date", reason)}
+        >
           Other date…
         </button>
-        <button type="button" className="btn" aria-haspopup="dialog" disabled={!may.ok} onClick={() => onAct("defer", reason)}>
+        <button
+          type="button"
+          className="btn"
+          aria-haspopup="dialog"
+          disabled={!may.ok}
+          onClick={() => onAct("defer", reason)}
+        >
           Ask later…
         </button>
-        <button type="button" className="btn" aria-haspopup="dialog" disabled={!may.ok} onClick={() => onAct("reject", reason)}>
+        <button
+          type="button"
+          className="btn"
+          aria-haspopup="dialog"
+          disabled={!may.ok}
+          onClick={() => onAct("reject", reason)}
+        >
           Reject…
         </button>
       </div>

@@ -1,6 +1,6 @@
 import type { Verdict, WorkOrder } from "../../api/types";
-import { plural, workNo } from "../../ui/format";
 import { Figure } from "../../ui/Figure";
+import { plural, workNo } from "../../ui/format";
 import { Empty } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { VERDICTS } from "./words";
@@ -19,7 +19,8 @@ export function Verdicts({ works }: { works: readonly WorkOrder[] }) {
     return (
       <Panel title="Were we right?">
         <Empty title="No verdict yet" picture="bars">
-          When work is closed, the person who did it says whether the prediction was right. The tally stands here.
+          When work is closed, the person who did it says whether the prediction was right. The tally stands
+          here.
         </Empty>
       </Panel>
     );
@@ -55,7 +56,14 @@ export function Verdicts({ works }: { works: readonly WorkOrder[] }) {
               <text className="lab" x={0} y={y + 15}>
                 {VERDICTS[verdict]}
               </text>
-              <rect className={index === 0 ? "f1" : "fls"} x={left} y={y + 2} width={Math.max(1, w)} height="18" rx="2" />
+              <rect
+                className={index === 0 ? "f1" : "fls"}
+                x={left}
+                y={y + 2}
+                width={Math.max(1, w)}
+                height="18"
+                rx="2"
+              />
               <text className="m" x={left + w + 8} y={y + 15}>
                 {n}
               </text>

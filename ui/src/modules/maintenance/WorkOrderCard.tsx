@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Completion, Verdict, WorkOrder } from "../../api/types";
-import { clock, day, sentence, workNo } from "../../ui/format";
 import { CancelButton, Dialog } from "../../ui/Dialog";
+import { clock, day, sentence, workNo } from "../../ui/format";
 import { ProblemNote } from "../../ui/Note";
 import { VERDICTS } from "./words";
 
@@ -51,7 +51,13 @@ export function WorkOrderCard({ work, may, busy, error, onComplete }: Props) {
         </dl>
       </div>
       {work.state === "scheduled" ? (
-        <button type="button" className="btn s" disabled={!may.ok} title={may.why ?? undefined} onClick={() => setClosing(true)}>
+        <button
+          type="button"
+          className="btn s"
+          disabled={!may.ok}
+          title={may.why ?? undefined}
+          onClick={() => setClosing(true)}
+        >
           Close the work…
         </button>
       ) : null}
@@ -76,10 +82,31 @@ interface CompleteProps {
   onComplete: (completion: Completion) => void;
 }
 
-const CODES: [keyof Pick<Completion, "failure_mode" | "failure_mechanism" | "failure_cause">, string, string][] = [
-  ["failure_mode", "How it failed", "vibration"],
-  ["failure_mechanism", "Mechanism", "wear"],
-  ["failure_cause", "Cause", "lubrication"],
+type CodeField = "failure_mode" | "failure_mechanism" | "failure_cause";
+
+/** The codes of the server, in the spirit of ISO 14224: what is coded can be counted. */
+const CODES: { field: CodeField; name: string; codes: string[] }[] = [
+  {
+    field: "failure_mode",
+    name: "How it failed",
+    codes:
+      "vibration overheating noise external_leak internal_leak low_output high_output erratic_output fails_to_start fails_to_stop stops_unasked fails_to_open fails_to_close false_reading blocked structural_defect other".split(
+        " ",
+      ),
+  },
+  {
+    field: "failure_mechanism",
+    name: "Mechanism",
+    codes:
+      "wear fatigue corrosion erosion misalignment looseness imbalance cavitation clogging sticking overload lubrication_loss electrical instrument software external unknown".split(
+        " ",
+      ),
+  },
+  {
+    field: "failure_cause",
+    name: "Cause",
+    codes: "design manufacture installation operation maintenance age environment unknown".split(" "),
+  },
 ];
 
 function CompleteDialog({ work, busy, error, onClose, onComplete }: CompleteProps) {
@@ -110,7 +137,12 @@ function CompleteDialog({ work, busy, error, onClose, onComplete }: CompleteProp
       {error ? <ProblemNote error={error} /> : null}
       <div className="field">
         <label htmlFor="verdict">Verdict</label>
-        <select className="input" id="verdict" value={verdict} onChange={(event) => setVerdict(event.target.value as Verdict)}>
+        <select
+          className="input"
+          id="verdict"
+          value={verdict}
+          onChange={(event) => setVerdict(event.target.value as Verdict)}
+        >
           {(Object.keys(VERDICTS) as Verdict[]).map((each) => (
             <option key={each} value={each}>
               {VERDICTS[each]}
@@ -119,16 +151,22 @@ function CompleteDialog({ work, busy, error, onClose, onComplete }: CompleteProp
         </select>
       </div>
       {verdict === "confirmed"
-        ? CODES.map(([field, name, example]) => (
+        ? CODES.map(({ field, name, codes: offered }) => (
             <div className="field" key={field}>
               <label htmlFor={field}>{name}</label>
-              <input
+              <select
                 className="input"
                 id={field}
-                placeholder={example}
                 value={codes[field] ?? ""}
                 onChange={(event) => setCodes({ ...codes, [field]: event.target.value })}
-              />
+              >
+                <option value="">Not known</option>
+                {offered.map((code) => (
+                  <option key={code} value={code}>
+                    {sentence(code.replaceAll("_", " "))}
+                  </option>
+                ))}
+              </select>
             </div>
           ))
         : null}

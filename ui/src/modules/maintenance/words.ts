@@ -26,7 +26,8 @@ export function cardWords(decision: Decision): string {
     const due = `Work from ${day(decision.proposal.due_from)}, ${duration(decision.proposal.duration_h * 3600)}.`;
     return span ? `${interval(span).median} to the limit, ${interval(span).range}. ${due}` : due;
   }
-  if (decision.state === "expired") return `Nobody answered in time.${decision.escalated ? " It was escalated." : ""}`;
+  if (decision.state === "expired")
+    return `Nobody answered in time.${decision.escalated ? " It was escalated." : ""}`;
   const who = decision.answered_by ? `${decision.answered_by}: ` : "";
   return `${who}${decision.reason ?? "no reason given"}`;
 }
@@ -37,8 +38,13 @@ export function boardTitle(waiting: readonly Decision[]): string {
   const first = `${waiting.length} ${waiting.length === 1 ? "decision waits" : "decisions wait"}.`;
   const span = worst?.evidence?.time_to_limit_s;
   if (!worst) return first;
-  return span ? `${first} ${worst.title}: ${interval(span).median} left.` : `${first} ${worst.title} comes first.`;
+  return span
+    ? `${first} ${worst.title}: ${interval(span).median} left.`
+    : `${first} ${worst.title} comes first.`;
 }
+
+/** A person may still answer. */
+export const isOpen = (decision: Decision) => decision.state === "waiting" || decision.state === "deferred";
 
 export const byUrgency = (a: Decision, b: Decision) =>
   priorityOf(a.severity) - priorityOf(b.severity) || Date.parse(a.expires_at) - Date.parse(b.expires_at);

@@ -1,6 +1,6 @@
 import type { Prediction, Series } from "../../api/types";
-import { duration, interval, limit, plain, quantity, sensorName, spanUnit } from "../../ui/format";
 import { Picture } from "../../ui/Figure";
+import { duration, interval, limit, plain, quantity, sensorName, spanUnit } from "../../ui/format";
 import { extent, linePath, type Pt } from "../../ui/svg";
 
 interface Props {
@@ -62,7 +62,16 @@ function Fan({ width, height, points, prediction, large }: FanProps) {
   return (
     <>
       {span && bound !== undefined ? (
-        <Future span={span} bound={bound} start={last?.[1] ?? bound} x0={middle} x1={right} y={y} top={top} bottom={bottom} />
+        <Future
+          span={span}
+          bound={bound}
+          start={last?.[1] ?? bound}
+          x0={middle}
+          x1={right}
+          y={y}
+          top={top}
+          bottom={bottom}
+        />
       ) : null}
       {bound === undefined ? null : (
         <>
@@ -128,12 +137,20 @@ function Future({ span, bound, start, x0, x1, y, top, bottom }: FutureProps) {
     upper.push([x(s), clip(s, span.low)]);
     lower.push([x(s), clip(s, span.high)]);
   }
-  const fan = [...upper, ...lower.toReversed()].map(([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`);
+  const fan = [...upper, ...lower.toReversed()].map(
+    ([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`,
+  );
   const words = interval(span);
   const centre = (x(span.low) + x(span.high)) / 2;
   return (
     <>
-      <rect className="fsunk" x={x(span.low)} y={top} width={x(span.high) - x(span.low)} height={bottom - top} />
+      <rect
+        className="fsunk"
+        x={x(span.low)}
+        y={top}
+        width={x(span.high) - x(span.low)}
+        height={bottom - top}
+      />
       <path className="fb" d={`${fan.join("")}Z`} />
       <path
         className="l l1"

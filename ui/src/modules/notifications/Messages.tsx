@@ -22,7 +22,8 @@ export function MessageList({ messages, most = 30 }: { messages: readonly Notifi
   if (messages.length === 0) {
     return (
       <Empty title="No messages yet" picture="rows">
-        When an alarm is raised or work is scheduled, the people concerned are told here, by e-mail or by webhook.
+        When an alarm is raised or work is scheduled, the people concerned are told here, by e-mail or by
+        webhook.
       </Empty>
     );
   }

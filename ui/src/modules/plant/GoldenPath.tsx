@@ -1,9 +1,9 @@
 import type { ReactNode } from "react";
 import type { GoldenRun, GoldenStep } from "../../api/types";
+import { DataTable } from "../../ui/Figure";
 import { clockSeconds, duration, moment, sentence, shortId } from "../../ui/format";
 import { Tick } from "../../ui/Icon";
 import { Panel } from "../../ui/Panel";
-import { DataTable } from "../../ui/Figure";
 
 const CLASS: Record<GoldenStep["status"], string> = {
   done: "done",
@@ -27,7 +27,11 @@ function when(step: GoldenStep, first: GoldenStep | undefined): string {
   if (step.status === "waiting" || step.status === "running") return `since ${clockSeconds(step.started_at)}`;
   if (step === first || !first?.started_at) return clockSeconds(step.finished_at ?? step.started_at);
   const ms = Date.parse(step.finished_at ?? step.started_at) - Date.parse(first.started_at);
-  return ms < 1000 ? `+ ${ms} ms` : ms < 60_000 ? `+ ${(ms / 1000).toFixed(1)} s` : `+ ${duration(ms / 1000)}`;
+  return ms < 1000
+    ? `+ ${ms} ms`
+    : ms < 60_000
+      ? `+ ${(ms / 1000).toFixed(1)} s`
+      : `+ ${duration(ms / 1000)}`;
 }
 
 interface Props {
@@ -62,7 +66,9 @@ export function GoldenPath({ run, waiting }: Props) {
             data-step={step.name}
             data-status={step.status}
           >
-            <span className="step-i">{step.status === "done" ? <Tick /> : step.status === "failed" ? "!" : index + 1}</span>
+            <span className="step-i">
+              {step.status === "done" ? <Tick /> : step.status === "failed" ? "!" : index + 1}
+            </span>
             <h3>
               {sentence(step.name)}
               <span className="sr">, {step.status}</span>
@@ -73,7 +79,10 @@ export function GoldenPath({ run, waiting }: Props) {
               {step.event_ids.length > 0 ? (
                 <>
                   {" "}
-                  · <span className="mono" title={step.event_ids.join("\n")}>{shortId(step.event_ids[0] ?? "")}</span>
+                  ·{" "}
+                  <span className="mono" title={step.event_ids.join("\n")}>
+                    {shortId(step.event_ids[0] ?? "")}
+                  </span>
                 </>
               ) : null}
             </p>
@@ -94,7 +103,9 @@ export function GoldenPath({ run, waiting }: Props) {
       {run.overall_status === "completed" ? (
         <p className="in cap" role="status">
           Complete: one correlation id from the first reading to the last message.
-          {run.finished_at ? ` It took ${duration((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000)}.` : ""}
+          {run.finished_at
+            ? ` It took ${duration((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000)}.`
+            : ""}
         </p>
       ) : null}
       <Evidence run={run} />
@@ -114,7 +125,10 @@ function Evidence({ run }: { run: GoldenRun }) {
     <div className="in no-top">
       <details>
         <summary>Evidence of each step</summary>
-        <DataTable label="Evidence" view={{ columns: [{ name: "Step" }, { name: "What" }, { name: "Value" }], rows }} />
+        <DataTable
+          label="Evidence"
+          view={{ columns: [{ name: "Step" }, { name: "What" }, { name: "Value" }], rows }}
+        />
       </details>
     </div>
   );
@@ -158,7 +172,9 @@ export function RunList({ runs, chosen, now, onChoose }: RunsProps) {
                 <td>{OVERALL[run.overall_status]}</td>
                 <td>{run.waiting_for ?? "–"}</td>
                 <td className="r nowrap">
-                  {run.finished_at ? duration((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000) : "–"}
+                  {run.finished_at
+                    ? duration((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000)
+                    : "–"}
                 </td>
                 <td>
                   <button type="button" className="linky mono" onClick={() => onChoose(run.correlation_id)}>

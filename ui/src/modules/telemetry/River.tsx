@@ -1,6 +1,6 @@
 import type { Window } from "../../api/queries";
-import { clock, duration, plural } from "../../ui/format";
 import { Figure } from "../../ui/Figure";
+import { clock, duration, plural } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { TimeGrid } from "../../ui/svg";
 import type { UnitHealth } from "./units";
@@ -59,7 +59,12 @@ export function River({ units, window, label }: Props) {
       summary={riverSummary(units, label)}
       height={Math.max(3, rows.length) * ROW + 32}
       table={() => ({
-        columns: [{ name: "Unit" }, { name: "State" }, { name: "Since" }, { name: "Furthest from normal", right: true }],
+        columns: [
+          { name: "Unit" },
+          { name: "State" },
+          { name: "Since" },
+          { name: "Furthest from normal", right: true },
+        ],
         rows: units.map((unit) => ({
           key: unit.name,
           cells: [
@@ -85,7 +90,15 @@ function Drawing({ rows, window, width }: { rows: UnitHealth[]; window: Window; 
   const end = x(window.to);
   return (
     <>
-      <TimeGrid from={window.from} to={window.to} x={x} top={2} bottom={bottom} gap={phone ? 64 : 84} clearRight={40} />
+      <TimeGrid
+        from={window.from}
+        to={window.to}
+        x={x}
+        top={2}
+        bottom={bottom}
+        gap={phone ? 64 : 84}
+        clearRight={40}
+      />
       <path className="cursor" d={`M${Math.round(end) + 0.5} 0V${bottom}`} />
       <text className="m" x={end} y={bottom + 17} textAnchor="middle">
         now
@@ -122,7 +135,12 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
         />
       ))}
       {glyphs.map(({ trouble, at }) => (
-        <Glyph key={trouble.id} p={trouble.priority} unack={trouble.unseen} at={{ x: Math.max(x(window.from) + 4, at - 10), y, size: 17 }} />
+        <Glyph
+          key={trouble.id}
+          p={trouble.priority}
+          unack={trouble.unseen}
+          at={{ x: Math.max(x(window.from) + 4, at - 10), y, size: 17 }}
+        />
       ))}
       <text className={unit.worst ? "m" : "lab"} x={0} y={y + 4}>
         {unit.name}

@@ -1,6 +1,6 @@
 import { useMemo, useState } from "react";
 import type { Sensor } from "../../api/types";
-import { age, quantity } from "../../ui/format";
+import { age, ownName, quantity } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { useNow } from "../../ui/time";
@@ -16,7 +16,9 @@ export function findSensors(sensors: readonly Sensor[], query: string): Sensor[]
     words.every((word) => {
       const [field, wanted] = word.split(":");
       if (wanted === undefined) return sensor.key.toLowerCase().includes(word);
-      const value = { unit: sensor.unit, kind: sensor.kind, trust: sensor.trust, site: sensor.site }[field ?? ""];
+      const value = { unit: sensor.unit, kind: sensor.kind, trust: sensor.trust, site: sensor.site }[
+        field ?? ""
+      ];
       return (value ?? "").toLowerCase().includes(wanted);
     }),
   );
@@ -61,7 +63,9 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle }: Props)
                   now={now}
                   on={chosen.includes(sensor.key)}
                   off={full && !chosen.includes(sensor.key)}
-                  trouble={troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0]}
+                  trouble={
+                    troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0]
+                  }
                   onToggle={onToggle}
                 />
               ))}
@@ -69,7 +73,9 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle }: Props)
           </div>
         ))}
         {found.length === 0 ? <p className="cap">No sensor fits. Try a part of its name.</p> : null}
-        {found.length > MOST ? <p className="cap">and {found.length - MOST} more, type to narrow down</p> : null}
+        {found.length > MOST ? (
+          <p className="cap">and {found.length - MOST} more, type to narrow down</p>
+        ) : null}
         {full ? <p className="cap">At most {most} at a time, so that each can be read.</p> : null}
       </section>
     </Panel>
@@ -97,7 +103,7 @@ function Row({ sensor, now, on, off, trouble, onToggle }: RowProps) {
       <label className="check" title={sensor.key}>
         <input type="checkbox" checked={on} disabled={off} onChange={() => onToggle(sensor.key)} />
         <span className="mono">
-          {sensor.asset}/{sensor.measure}
+          {ownName(sensor.asset)}/{sensor.measure}
         </span>
       </label>
       {trouble ? <Glyph p={trouble.priority} unack={trouble.unseen} /> : null}

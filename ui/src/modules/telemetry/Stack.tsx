@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Window } from "../../api/queries";
 import type { Sensor, Series } from "../../api/types";
-import { clock, clockSeconds, moment, number, plural } from "../../ui/format";
 import { DataTable, TableToggle, useWidth } from "../../ui/Figure";
+import { clock, clockSeconds, moment, number, ownName, plural } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
 import { dataWords, type Mark, type PlotData, type Shade, TimePlot } from "../../ui/TimePlot";
 import { useNow } from "../../ui/time";
@@ -37,13 +37,10 @@ export function Stack(props: Props) {
   const at = useRef<HTMLOutputElement>(null);
   // The stream moves the right end between fetches.
   const beat = useNow(live ? 2000 : 3_600_000);
-  const data = useMemo(
-    () => {
-      void beat;
-      return new Map<string, PlotData>(sensors.map((s) => [s.key, plotData(series.get(s.key), live)]));
-    },
-    [sensors, series, live, beat],
-  );
+  const data = useMemo(() => {
+    void beat;
+    return new Map<string, PlotData>(sensors.map((s) => [s.key, plotData(series.get(s.key), live)]));
+  }, [sensors, series, live, beat]);
   const name = "Readings";
   return (
     <Panel
@@ -87,15 +84,16 @@ export function Stack(props: Props) {
                     first={index === 0}
                     last={index === sensors.length - 1}
                     onTime={(seconds) => {
-                      if (at.current) at.current.textContent = seconds === null ? "" : `${clockSeconds(seconds * 1000)} · `;
+                      if (at.current)
+                        at.current.textContent = seconds === null ? "" : `${clockSeconds(seconds * 1000)} · `;
                     }}
                   />
                 ))
               : null}
           </div>
           <p className="sr">
-            {plural(sensors.length, "sensor")} from {clock(window.from)} to {clock(window.to)}. Drag over a plot or use the
-            zoom buttons to look closer.
+            {plural(sensors.length, "sensor")} from {clock(window.from)} to {clock(window.to)}. Drag over a
+            plot or use the zoom buttons to look closer.
           </p>
         </div>
       )}
@@ -138,8 +136,7 @@ function Strip({ sensor, data, width, first, last, window, marksOf, events, onZo
     <div className="strip">
       <div className="name">
         <b className="ink">
-          {sensor.asset}/
-          {phone ? "" : <br />}
+          {ownName(sensor.asset)}/{phone ? "" : <br />}
           {sensor.measure}
         </b>
         <span className="dim">{sensor.unit}</span>

@@ -10,7 +10,10 @@ import { orderWorst, type UnitHealth } from "./units";
 const MOST = 5;
 
 export function sparkPoints(series: Series | undefined): Pt[] {
-  return (series?.buckets ?? []).map((bucket) => [Date.parse(bucket.at), bucket.count > 0 ? bucket.mean : Number.NaN]);
+  return (series?.buckets ?? []).map((bucket) => [
+    Date.parse(bucket.at),
+    bucket.count > 0 ? bucket.mean : Number.NaN,
+  ]);
 }
 
 interface Props {
@@ -44,7 +47,8 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
             {shown.map((unit) => (
               <tr key={unit.name}>
                 <td className="k nowrap">
-                  {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null} {unit.name}
+                  {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null}{" "}
+                  {unit.name}
                 </td>
                 <td>{unit.worst ? unit.worst.title : "normal"}</td>
                 <td className="hide-phone">

@@ -53,7 +53,13 @@ function context(sensor: Sensor, stale: boolean, now: number): string {
   return low !== null && high !== null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
 
-export function ValueStrip({ sensors, troubles }: { sensors: readonly Sensor[]; troubles: readonly Trouble[] }) {
+export function ValueStrip({
+  sensors,
+  troubles,
+}: {
+  sensors: readonly Sensor[];
+  troubles: readonly Trouble[];
+}) {
   const now = useNow();
   const shown = keySensors(sensors, troubles);
   if (shown.length === 0) return null;
@@ -61,13 +67,31 @@ export function ValueStrip({ sensors, troubles }: { sensors: readonly Sensor[]; 
     <section className="panel kpis" aria-label="Key values in context">
       {shown.map((sensor) => {
         const trouble = troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0];
-        return <Value key={sensor.key} sensor={sensor} now={now} priority={trouble?.priority} unack={trouble?.unseen} />;
+        return (
+          <Value
+            key={sensor.key}
+            sensor={sensor}
+            now={now}
+            priority={trouble?.priority}
+            unack={trouble?.unseen}
+          />
+        );
       })}
     </section>
   );
 }
 
-function Value({ sensor, now, priority, unack }: { sensor: Sensor; now: number; priority?: Priority; unack?: boolean }) {
+function Value({
+  sensor,
+  now,
+  priority,
+  unack,
+}: {
+  sensor: Sensor;
+  now: number;
+  priority?: Priority;
+  unack?: boolean;
+}) {
   const stale = isStale(sensor, now);
   const says = context(sensor, stale, now);
   const value = sensor.latest?.value ?? null;

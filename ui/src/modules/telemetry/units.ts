@@ -1,5 +1,5 @@
 import type { Priority, Sensor, Series } from "../../api/types";
-import { assetName } from "../../ui/format";
+import { assetName, ownName } from "../../ui/format";
 
 /** A stretch of time in which something stood against a sensor. */
 export interface Trouble {
@@ -39,7 +39,7 @@ export function unitName(sensor: Sensor): string {
     const said = sensor.metadata?.[field];
     if (typeof said === "string" && said) return said;
   }
-  const prefix = /^([a-z]+)-\d+$/.exec(sensor.asset)?.[1];
+  const prefix = /^([a-z]+)-\d+$/.exec(ownName(sensor.asset))?.[1];
   return (prefix && PREFIXES[prefix]) || assetName(sensor.asset);
 }
 
@@ -68,11 +68,16 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
   const usual = median(means);
   const { expected_low: low, expected_high: high } = sensor;
   const spread = median(means.map((mean) => Math.abs(mean - usual)));
-  const span = low !== null && high !== null && high > low ? high - low : Math.max(spread * 12, Math.abs(usual) * 0.05, 1e-9);
+  const span =
+    low !== null && high !== null && high > low
+      ? high - low
+      : Math.max(spread * 12, Math.abs(usual) * 0.05, 1e-9);
   for (const bucket of buckets) {
     const away = Math.abs(bucket.mean - usual);
     // Against its range it says how far, against its own spread it shows that it lives.
-    const drift = Math.min(0.22, (away / (span / 2)) * 0.3) + 0.018 * Math.min(3, away / (spread || Number.POSITIVE_INFINITY));
+    const drift =
+      Math.min(0.22, (away / (span / 2)) * 0.3) +
+      0.018 * Math.min(3, away / (spread || Number.POSITIVE_INFINITY));
     const above = high === null ? 0 : Math.max(0, bucket.mean - high);
     const below = low === null ? 0 : Math.max(0, low - bucket.mean);
     const outside = Math.min(0.6, (Math.max(above, below) / span) * 1.5);
@@ -81,11 +86,16 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
   return out;
 }
 
-const covers = (trouble: Trouble, at: number) => trouble.from <= at && (trouble.to === null || trouble.to >= at);
+const covers = (trouble: Trouble, at: number) =>
+  trouble.from <= at && (trouble.to === null || trouble.to >= at);
 
 export const worseFirst = (a: Trouble, b: Trouble) => a.priority - b.priority || b.from - a.from;
 
-export function healthOf(unit: Unit, series: ReadonlyMap<string, Series>, troubles: readonly Trouble[]): UnitHealth {
+export function healthOf(
+  unit: Unit,
+  series: ReadonlyMap<string, Series>,
+  troubles: readonly Trouble[],
+): UnitHealth {
   const keys = new Set(unit.sensors.map((sensor) => sensor.key));
   const own = troubles.filter((trouble) => keys.has(trouble.sensor));
   const at = new Map<number, number>();
@@ -108,7 +118,10 @@ export function healthOf(unit: Unit, series: ReadonlyMap<string, Series>, troubl
     .map(([time, value]) => {
       const standing = own.filter((trouble) => covers(trouble, time));
       const raised = standing.reduce((most, trouble) => Math.max(most, BY_PRIORITY[trouble.priority]), 0);
-      return { at: time, value: Math.min(1, Math.max(value, raised * (0.86 + 0.14 * Math.min(1, value / 0.4)))) };
+      return {
+        at: time,
+        value: Math.min(1, Math.max(value, raised * (0.86 + 0.14 * Math.min(1, value / 0.4)))),
+      };
     });
   const worst = own.filter((trouble) => trouble.to === null).sort(worseFirst)[0] ?? null;
   return { name: unit.name, distance, troubles: own, worst, leading: worst?.sensor ?? leading };

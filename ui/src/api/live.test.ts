@@ -1,0 +1,71 @@
+import { QueryClient } from "@tanstack/react-query";
+import { describe, expect, it, vi } from "vitest";
+import { applyTicks, LiveCache, upsert } from "./live";
+import type { Alert, Envelope, Page, Sensor, Tick } from "./types";
+
+const sensor = (key: string): Sensor =>
+  ({
+    key,
+    site: "north",
+    asset: "north/p-2",
+    measure: "vibration",
+    latest: null,
+    anomaly: null,
+  }) as unknown as Sensor;
+
+const tick = (at: string, value: number): Tick => ({
+  at,
+  values: [{ sensor: "north/p-2/vibration", at, value, quality: "good" }],
+});
+
+const event = (type: string, data: unknown): Envelope => ({
+  id: "e",
+  type,
+  source: "plainview/test",
+  subject: "s",
+  time: "2026-11-19T14:00:00Z",
+  correlationid: "c",
+  data,
+});
+
+describe("lists", () => {
+  it("replace what they know and put the new first", () => {
+    const page: Page<{ id: string; n: number }> = { items: [{ id: "a", n: 1 }] };
+    expect(upsert(page, { id: "a", n: 2 }, (x) => x.id)?.items).toEqual([{ id: "a", n: 2 }]);
+    expect(upsert(page, { id: "b", n: 3 }, (x) => x.id)?.items.map((x) => x.id)).toEqual(["b", "a"]);
+    expect(upsert(undefined, { id: "b", n: 3 }, (x) => x.id)).toBeUndefined();
+  });
+
+  it("take the newest value of a frame and leave other sensors alone", () => {
+    const other = sensor("north/p-1/vibration");
+    const page = { items: [sensor("north/p-2/vibration"), other] };
+    const next = applyTicks(page, [tick("2026-11-19T14:00:00Z", 4.5), tick("2026-11-19T14:00:01Z", 4.6)]);
+    expect(next?.items[0]?.latest?.value).toBe(4.6);
+    expect(next?.items[1]).toBe(other);
+  });
+});
+
+describe("the live cache", () => {
+  it("patches alarms at once and asks for what depends on them once", () => {
+    vi.useFakeTimers();
+    const client = new QueryClient();
+    client.setQueryData(["alerts"], { items: [] });
+    const asked = vi.spyOn(client, "invalidateQueries");
+    const live = new LiveCache(client, () => {});
+    const alert = { alert_id: "1", title: "Vibration high" } as Alert;
+    live.apply([
+      event("alert.created", alert),
+      event("alert.acknowledged", { ...alert, state: "acknowledged" }),
+    ]);
+    expect(client.getQueryData<Page<Alert>>(["alerts"])?.items).toEqual([
+      { ...alert, state: "acknowledged" },
+    ]);
+    expect(asked).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(5000);
+    expect(asked.mock.calls.map(([filter]) => filter?.queryKey?.[0]).sort()).toEqual([
+      "alert-quality",
+      "incident",
+    ]);
+    vi.useRealTimers();
+  });
+});
