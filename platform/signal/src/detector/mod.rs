@@ -4,6 +4,17 @@
 //! (range, rate, flatline, missing, out of order, unit jump), which explain themselves, with a
 //! score for what no rule names: how unlikely the reading is after the sensor's own recent past.
 //! Its state is bounded and can be written down and read back without changing a later verdict.
+//!
+//! ```
+//! use kernel::{Quality, Timestamp};
+//! use signal::detector::{Rule, SensorDetector, SensorProfile};
+//!
+//! let profile = SensorProfile { range: Some((0.0, 10.0)), ..SensorProfile::default() };
+//! let mut detector = SensorDetector::new(profile);
+//! let verdict = detector.observe(Timestamp::from_secs(60), 12.5, Quality::Good);
+//! assert!(verdict.active.contains(Rule::Range));
+//! assert!(!verdict.ready, "a range needs no history, a score does");
+//! ```
 
 mod profile;
 mod rules;

@@ -84,8 +84,8 @@ pub(super) struct RuleBook {
     /// Highest score since the anomaly started.
     #[serde(with = "crate::exact::one")]
     score_peak: f64,
-    /// Since when the score has been above the clearing level, µs.
-    score_rose_at: i64,
+    /// The first reading of those in a row whose score is above the clearing level, µs.
+    score_rose_at: Option<i64>,
     rate_calm: u32,
     #[serde(with = "crate::exact::one")]
     last_value: f64,
@@ -235,9 +235,8 @@ impl RuleBook {
 
     fn judge_score(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) {
         let score = sight.surprise.score;
-        if score < super::CLEAR_THRESHOLD || self.score_rose_at == 0 {
-            self.score_rose_at = sight.at;
-        }
+        let is_raised = score >= super::CLEAR_THRESHOLD;
+        self.score_rose_at = is_raised.then(|| self.score_rose_at.unwrap_or(sight.at));
         let on = if self.active.contains(Rule::Score) {
             self.score_calm = if score < super::CLEAR_THRESHOLD { self.score_calm + 1 } else { 0 };
             self.score_calm < SCORE_CALM
@@ -255,7 +254,7 @@ impl RuleBook {
             expected: Some(sight.surprise.aspect_expected),
             limit: None,
         };
-        let since = self.score_rose_at;
+        let since = self.score_rose_at.unwrap_or(sight.at);
         self.turn(on, claim, since, sight.at, sight.before, findings);
     }
 

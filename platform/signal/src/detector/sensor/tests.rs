@@ -121,6 +121,7 @@ fn an_anomaly_starts_once_and_ends_once() {
     let mut bench = Bench::new(SensorProfile::default(), 60.0);
     bench.quiet(3, 2_000, 50.0);
     bench.findings.clear();
+    let step = Timestamp::from_micros(bench.micros + bench.interval);
     bench.quiet(4, 40, 60.0);
     assert_eq!(bench.phases(Rule::Score), [Phase::Onset]);
     assert!(bench.detector.active().contains(Rule::Score));
@@ -131,6 +132,7 @@ fn an_anomaly_starts_once_and_ends_once() {
     assert!((onset.evidence.baseline_mean - 50.0).abs() < 0.5, "{onset:?}");
     assert!((onset.evidence.baseline_spread - 1.0).abs() < 0.3, "{onset:?}");
     assert!(onset.aspect.is_some() && onset.evidence.samples >= 2_000, "{onset:?}");
+    assert_eq!(onset.evidence.since, step);
     let (low, high) = onset.expected.unwrap();
     assert!(onset.observed > high && low < 50.0 && 50.0 < high, "{onset:?}");
 }
