@@ -16,6 +16,12 @@ pub enum BusError {
         "an event's subject has at most {subject_bytes_max} bytes and no NUL; this one has {subject_bytes} bytes"
     )]
     BadSubject { subject_bytes: usize, subject_bytes_max: usize },
+    #[error("event log")]
+    Post { source: std::sync::Arc<BusError> },
+    #[error("{waiting_max} events wait for their commit already")]
+    Overloaded { waiting_max: usize },
+    #[error("stopped before the event was committed or refused")]
+    Interrupted,
     #[error("there is no dead letter {id}")]
     NoSuchLetter { id: i64 },
     #[error("dead letter {id} was already {state}")]
@@ -26,10 +32,13 @@ impl Retryable for BusError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Records(error) => error.is_retryable(),
-            Self::Database(_) => true,
+            Self::Post { source } => source.is_retryable(),
+            Self::Database(_) | Self::Overloaded { .. } => true,
             Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::BadSubject { .. }
+            // The event may be in the log: saying it again may say it twice.
+            | Self::Interrupted
             | Self::NoSuchLetter { .. }
             | Self::LetterSettled { .. } => false,
         }

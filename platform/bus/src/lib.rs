@@ -10,6 +10,7 @@ mod coordinator;
 mod error;
 mod letters;
 mod log;
+mod post;
 mod records;
 mod status;
 
@@ -56,6 +57,7 @@ pub struct Bus {
     clock: SharedClock,
     ephemeral: broadcast::Sender<Arc<Event>>,
     nudges: watch::Sender<u64>,
+    post_box: Arc<post::PostBox>,
 }
 
 impl Bus {
@@ -66,6 +68,7 @@ impl Bus {
             clock,
             ephemeral: broadcast::Sender::new(EPHEMERAL_BACKLOG),
             nudges: watch::Sender::new(0),
+            post_box: Arc::default(),
         }
     }
 
@@ -96,7 +99,35 @@ impl Bus {
         source: &str,
         draft: EventDraft,
     ) -> Result<Event, BusError> {
-        log::append(self, tx, source, draft)
+        let event = log::seal(self, source, draft)?;
+        log::append(tx, std::slice::from_ref(&event));
+        Ok(event)
+    }
+
+    /// As [`Bus::publish`], for many at once; all or none are refused.
+    ///
+    /// # Errors
+    /// When one of them is too large or the database refuses it.
+    pub async fn publish_all(
+        &self,
+        tx: &Tx,
+        source: &str,
+        drafts: impl IntoIterator<Item = EventDraft>,
+    ) -> Result<Vec<Event>, BusError> {
+        let sealed: Result<Vec<Event>, BusError> =
+            drafts.into_iter().map(|draft| log::seal(self, source, draft)).collect();
+        let events = sealed?;
+        log::append(tx, &events);
+        Ok(events)
+    }
+
+    /// Publishes a fact that stands alone, in a transaction shared with whatever else is posted
+    /// at this moment: durable once this returns. Never call it while holding a [`Tx`].
+    ///
+    /// # Errors
+    /// When the event is too large, too many wait, or the database refuses it.
+    pub async fn post(&self, source: &str, draft: EventDraft) -> Result<Event, BusError> {
+        post::post(self, source, draft).await
     }
 
     /// Tells present listeners and keeps nothing: for ticks, never for facts.
@@ -216,6 +247,10 @@ impl Bus {
                 return Ok(removed);
             }
         }
+    }
+
+    pub(crate) fn post_box(&self) -> &post::PostBox {
+        &self.post_box
     }
 
     pub(crate) fn nudges(&self) -> watch::Receiver<u64> {

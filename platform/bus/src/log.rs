@@ -17,13 +17,8 @@ const SUBJECT_BYTES_MAX: usize = 512;
 /// One page of the log; a longer answer is read in several.
 const READ_MAX: u64 = 1_000;
 
-/// Seals `draft` and has it inserted as the last part of `tx`.
-pub(crate) fn append(
-    bus: &Bus,
-    tx: &Tx,
-    source: &str,
-    draft: EventDraft,
-) -> Result<Event, BusError> {
+/// Closes the envelope around `draft`, within limits.
+pub(crate) fn seal(bus: &Bus, source: &str, draft: EventDraft) -> Result<Event, BusError> {
     let event = draft.seal(source, bus.clock().now());
     let subject_bytes = event.subject.len();
     if subject_bytes > SUBJECT_BYTES_MAX || event.subject.contains('\0') {
@@ -33,12 +28,18 @@ pub(crate) fn append(
     if data_bytes > DATA_BYTES_MAX {
         return Err(BusError::TooLarge { data_bytes, data_bytes_max: DATA_BYTES_MAX });
     }
+    Ok(event)
+}
+
+/// Has `events` inserted as the last part of `tx`.
+pub(crate) fn append(tx: &Tx, events: &[Event]) {
     let backend = tx.conn().get_database_backend();
     if let Some(lock) = events::publish_lock(backend) {
         tx.defer_once(lock);
     }
-    tx.defer(events::insert(backend, &event));
-    Ok(event)
+    for statement in events::inserts(backend, events) {
+        tx.defer(statement);
+    }
 }
 
 pub(crate) async fn read(

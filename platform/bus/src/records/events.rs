@@ -18,12 +18,35 @@ pub(crate) fn publish_lock(backend: DbBackend) -> Option<Statement> {
         .then(|| sql(backend, "SELECT pg_advisory_xact_lock($1)", [PUBLISH_LOCK.into()]))
 }
 
-pub(crate) fn insert(backend: DbBackend, event: &Event) -> Statement {
-    sql(
-        backend,
-        "INSERT INTO bus_events (event_id, type, source, subject, time, dataschema, \
-         correlation_id, causation_id, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        [
+/// Rows of one insert: a few fixed numbers, so that the prepared statements are few.
+const INSERT_ROWS: [usize; 3] = [64, 8, 1];
+const INSERT_COLUMNS: usize = 9;
+
+/// The statements that add `events` in their order.
+pub(crate) fn inserts(backend: DbBackend, mut events: &[Event]) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for rows in INSERT_ROWS {
+        while let Some((some, rest)) = events.split_at_checked(rows) {
+            statements.push(insert(backend, some));
+            events = rest;
+        }
+    }
+    statements
+}
+
+fn insert(backend: DbBackend, events: &[Event]) -> Statement {
+    let mut text = "INSERT INTO bus_events (event_id, type, source, subject, time, dataschema, \
+                    correlation_id, causation_id, data) VALUES "
+        .to_owned();
+    let mut values: Vec<Value> = Vec::with_capacity(events.len() * INSERT_COLUMNS);
+    for (row, event) in events.iter().enumerate() {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=INSERT_COLUMNS {
+            let comma = if column == 1 { "" } else { ", " };
+            push(&mut text, format_args!("{comma}${}", row * INSERT_COLUMNS + column));
+        }
+        text.push(')');
+        values.extend([
             event.id.to_string().into(),
             event.kind.clone().into(),
             event.source.clone().into(),
@@ -33,8 +56,9 @@ pub(crate) fn insert(backend: DbBackend, event: &Event) -> Statement {
             event.correlationid.to_string().into(),
             event.causationid.map(|id| id.to_string()).into(),
             event.data.to_string().into(),
-        ],
-    )
+        ]);
+    }
+    sql(backend, text, values)
 }
 
 const COLUMNS: &str = "log_offset, event_id, type, source, subject, time, dataschema, \

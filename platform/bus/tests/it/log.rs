@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bus::{BusError, Filter, Offset};
+use kernel::EventDraft;
 use serde_json::json;
 use testkit::{CorrelatedDrafts, draft};
 
@@ -75,6 +76,67 @@ async fn oversized_events_are_refused() {
         }
         tx.commit().await.unwrap();
         assert_eq!(site.bus.head().await.unwrap(), Offset(0));
+    }
+}
+
+#[tokio::test]
+async fn many_at_once_keep_their_order() {
+    for site in sites().await {
+        for count in [0, 1, 9, 64, 147] {
+            let before = site.bus.head().await.unwrap();
+            let tx = site.bus.records().begin().await.unwrap();
+            let drafts = (0..count).map(|n| draft("a", "x", json!({ "n": n })));
+            let events = site.bus.publish_all(&tx, "tests", drafts).await.unwrap();
+            tx.commit().await.unwrap();
+            let log = site.bus.read(before, &Filter::default(), 1_000).await.unwrap();
+            assert_eq!(log.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), events);
+            assert_eq!(events.len(), count);
+        }
+        let tx = site.bus.records().begin().await.unwrap();
+        let mixed = [draft("a", "x", json!({})), draft("a", "nul\0", json!({}))];
+        assert!(site.bus.publish_all(&tx, "tests", mixed).await.is_err());
+        let head = site.bus.head().await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(site.bus.head().await.unwrap(), head);
+    }
+}
+
+/// Posters share commits; each event is there once when its poster is told, in the order of its
+/// poster, and a cancelled poster harms no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn posts_share_commits() {
+    for site in sites().await {
+        let commits = site.bus.records().commits();
+        let before = *commits.borrow();
+        let mut posters = tokio::task::JoinSet::new();
+        for poster in 0..32 {
+            let bus = site.bus.clone();
+            posters.spawn(async move {
+                for n in 0..10 {
+                    let said = draft("a", &format!("p{poster}"), json!({ "n": n }));
+                    let event = bus.post("tests", said.clone()).await.unwrap();
+                    let filter =
+                        Filter { subjects: vec![event.subject.clone()], ..Filter::default() };
+                    let log = bus.read(Offset(0), &filter, 100).await.unwrap();
+                    assert_eq!(log.last().unwrap().1, event);
+                    let ghost = EventDraft { subject: "ghost".to_owned(), ..said };
+                    drop(tokio::time::timeout(Duration::ZERO, bus.post("tests", ghost)).await);
+                }
+            });
+        }
+        while let Some(done) = posters.join_next().await {
+            done.unwrap();
+        }
+        for poster in 0..32 {
+            let filter = Filter { subjects: vec![format!("p{poster}")], ..Filter::default() };
+            let log = site.bus.read(Offset(0), &filter, 100).await.unwrap();
+            let numbers: Vec<_> = log.iter().map(|(_, e)| e.data["n"].as_i64().unwrap()).collect();
+            assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+        }
+        let used = *commits.borrow() - before;
+        assert!(used < 320, "{used} commits for 320 posts share nothing");
+        let refused = site.bus.post("tests", draft("a", &"s".repeat(600), json!({}))).await;
+        assert!(matches!(refused, Err(BusError::BadSubject { .. })));
     }
 }
 
