@@ -223,3 +223,60 @@ impl Settings {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_committed_schemas_name_every_field() {
+        let message = Notification {
+            notification_id: Uuid::nil(),
+            channel: Channel::Email,
+            to: String::new(),
+            severity: Severity::Low,
+            title: String::new(),
+            body: String::new(),
+            about: About {
+                kind: String::new(),
+                subject: String::new(),
+                event_id: EventId(Uuid::nil()),
+            },
+            state: NotificationState::Sent,
+            attempts: 1,
+            error: None,
+            created_at: Timestamp::default(),
+            sent_at: None,
+            read_at: None,
+            read_by: None,
+            correlation_id: CorrelationId(Uuid::nil()),
+        };
+        let written = serde_json::to_value(&message).unwrap();
+        let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+        for schema in [
+            include_str!("../../../docs/events/notification.sent.json"),
+            include_str!("../../../docs/events/notification.failed.json"),
+        ] {
+            let schema: Value = serde_json::from_str(schema).unwrap();
+            let known: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(known, fields);
+        }
+    }
+
+    #[test]
+    fn weak_settings_are_named_and_secrets_are_not_shown() {
+        let settings = Settings {
+            webhooks: vec![WebhookSettings {
+                url: "http://hooks.example/x".to_owned(),
+                secret: Secret::new("hunter2"),
+                events: Vec::new(),
+            }],
+            allow_private: true,
+            ..Settings::default()
+        };
+        assert_eq!(settings.weaknesses().len(), 3);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -102,6 +102,11 @@ impl SimulateBody {
     }
 }
 
+/// A request without a body leaves everything to the defaults.
+fn given(body: Option<web::Json<SimulateBody>>) -> SimulateBody {
+    body.map_or_else(SimulateBody::default, |web::Json(body)| body)
+}
+
 async fn simulate(
     plant: &Plant,
     caller: &Caller,
@@ -116,7 +121,7 @@ async fn simulate(
     post,
     path = "/simulate/drift-event",
     tag = "plant",
-    request_body = SimulateBody,
+    request_body = Option<SimulateBody>,
     responses(
         (status = 202, body = Simulation),
         (status = "default", body = Problem, content_type = "application/problem+json"),
@@ -125,9 +130,9 @@ async fn simulate(
 async fn drift_event(
     State(plant): State<Arc<Plant>>,
     caller: Caller,
-    web::Json(body): web::Json<SimulateBody>,
+    body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
-    simulate(&plant, &caller, body.order(ScenarioKind::SensorDrift)).await
+    simulate(&plant, &caller, given(body).order(ScenarioKind::SensorDrift)).await
 }
 
 /// Lets a sensor jump, or an asset wear out.
@@ -135,7 +140,7 @@ async fn drift_event(
     post,
     path = "/simulate/anomaly-event",
     tag = "plant",
-    request_body = SimulateBody,
+    request_body = Option<SimulateBody>,
     responses(
         (status = 202, body = Simulation),
         (status = "default", body = Problem, content_type = "application/problem+json"),
@@ -144,8 +149,9 @@ async fn drift_event(
 async fn anomaly_event(
     State(plant): State<Arc<Plant>>,
     caller: Caller,
-    web::Json(body): web::Json<SimulateBody>,
+    body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
+    let body = given(body);
     let of_an_asset = body.sensor.is_none() && body.asset.is_some();
     let kind = if of_an_asset { ScenarioKind::BearingWear } else { ScenarioKind::SensorSpike };
     simulate(&plant, &caller, body.order(kind)).await
@@ -156,7 +162,7 @@ async fn anomaly_event(
     post,
     path = "/simulate/normal-data",
     tag = "plant",
-    request_body = SimulateBody,
+    request_body = Option<SimulateBody>,
     responses(
         (status = 202, body = Simulation),
         (status = "default", body = Problem, content_type = "application/problem+json"),
@@ -165,9 +171,9 @@ async fn anomaly_event(
 async fn normal_data(
     State(plant): State<Arc<Plant>>,
     caller: Caller,
-    web::Json(body): web::Json<SimulateBody>,
+    body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
-    simulate(&plant, &caller, body.order(ScenarioKind::Normal)).await
+    simulate(&plant, &caller, given(body).order(ScenarioKind::Normal)).await
 }
 
 #[derive(Clone, Debug, Deserialize, garde::Validate, utoipa::IntoParams)]
@@ -387,4 +393,110 @@ fn cut<T>(items: &mut Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Opti
     let more = items.len() > limit;
     items.truncate(limit);
     items.last().filter(|_| more).map(cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::service::tests::{Bench, bench};
+
+    fn api(bench: &Bench, role: Option<Role>) -> Router {
+        let (router, _) = crate::module(bench.deps.clone()).unwrap().routes.split_for_parts();
+        router.layer(axum::Extension(Caller { name: "ines".to_owned(), role }))
+    }
+
+    async fn send(router: &Router, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path);
+        let request = match body {
+            Some(text) => {
+                request.header("content-type", "application/json").body(Body::from(text.to_owned()))
+            }
+            None => request.body(Body::empty()),
+        };
+        let response = router.clone().oneshot(request.unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    #[tokio::test]
+    async fn a_golden_path_is_started_and_followed() {
+        let bench = bench(false, false).await;
+        let api = api(&bench, Some(Role::Operator));
+        let path = "/demo/golden-path?target_anomaly_rate=0.3";
+        let (status, started) = send(&api, "POST", path, None).await;
+        assert_eq!(status, 202);
+        assert_eq!(started["sensor"], "demo/golden-1/vibration");
+        let url = started["status_url"].as_str().unwrap().strip_prefix("/api/v1").unwrap();
+        let (status, now) = send(&api, "GET", url, None).await;
+        assert_eq!(status, 200);
+        assert_eq!(now["overall_status"], "running");
+        assert_eq!(now["steps"][0]["name"], "ingest");
+        assert_eq!(now["steps"].as_array().unwrap().len(), 7);
+        send(&api, "POST", "/demo/golden-path", None).await;
+        let (_, page) = send(&api, "GET", "/demo/golden-path?limit=1", None).await;
+        assert_eq!(page["items"][0]["number"], 2);
+        let next = format!("/demo/golden-path?limit=1&cursor={}", page["next"].as_str().unwrap());
+        let (_, page) = send(&api, "GET", &next, None).await;
+        assert_eq!(page["items"][0]["number"], 1);
+        assert!(page.get("next").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_said_clearly() {
+        let bench = bench(false, false).await;
+        let operator = api(&bench, Some(Role::Operator));
+        for rate in ["0", "0.51", "-1", "NaN", "inf"] {
+            let path = format!("/demo/golden-path?target_anomaly_rate={rate}");
+            let (status, problem) = send(&operator, "POST", &path, None).await;
+            assert_eq!(status, 422, "{rate}: {problem}");
+            assert_eq!(problem["errors"][0]["field"], "target_anomaly_rate");
+        }
+        let (status, _) =
+            send(&operator, "POST", "/demo/golden-path?auto_approve=true", None).await;
+        assert_eq!(status, 403);
+        let unknown = format!("/demo/golden-path/status/{}", Uuid::now_v7());
+        assert_eq!(send(&operator, "GET", &unknown, None).await.0, 404);
+        assert_eq!(send(&operator, "POST", "/simulate/drift-event", None).await.0, 409);
+        let viewer = api(&bench, Some(Role::Viewer));
+        assert_eq!(send(&viewer, "POST", "/demo/golden-path", None).await.0, 403);
+        let nobody = api(&bench, None);
+        assert_eq!(send(&nobody, "POST", "/demo/golden-path", None).await.0, 401);
+        assert_eq!(send(&nobody, "GET", "/demo/golden-path", None).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn scenarios_are_listed_played_and_ended() {
+        let bench = bench(true, true).await;
+        let api = api(&bench, Some(Role::Operator));
+        let body = Some("{\"kind\":\"leak\",\"magnitude\":0.05}");
+        let (status, played) = send(&api, "POST", "/simulate/scenarios", body).await;
+        assert_eq!(status, 202, "{played}");
+        let (status, drift) = send(&api, "POST", "/simulate/drift-event", None).await;
+        assert_eq!(status, 202, "{drift}");
+        assert_eq!(drift["run"]["target"], "north/p-1/bearing_temp");
+        let asset = Some("{\"asset\":\"north/p-1\"}");
+        let (_, wear) = send(&api, "POST", "/simulate/anomaly-event", asset).await;
+        assert_eq!(wear["run"]["kind"], "bearing_wear");
+        let (_, all) = send(&api, "GET", "/simulate/scenarios", None).await;
+        assert_eq!(all["items"].as_array().unwrap().len(), 3);
+        assert_eq!(all["kinds"].as_array().unwrap().len(), 10);
+        assert_eq!(all["items"][0]["state"], "active");
+        let id = played["run"]["run_id"].as_str().unwrap();
+        let end = format!("/simulate/scenarios/{id}/end");
+        assert_eq!(send(&api, "POST", &end, None).await.0, 204);
+        assert_eq!(send(&api, "POST", &end, None).await.0, 404);
+        let (_, ended) = send(&api, "POST", "/simulate/normal-data", Some("{}")).await;
+        assert_eq!(ended["ended"], 2);
+        let endless = Some("{\"kind\":\"leak\",\"duration_s\":99999999}");
+        let (status, problem) = send(&api, "POST", "/simulate/scenarios", endless).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("duration_s")));
+    }
 }

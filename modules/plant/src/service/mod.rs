@@ -3,7 +3,7 @@ mod live;
 mod orchestrate;
 mod simulate;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

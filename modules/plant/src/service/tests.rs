@@ -53,8 +53,8 @@ impl Kept {
     }
 }
 
-struct Bench {
-    deps: Deps,
+pub(crate) struct Bench {
+    pub(crate) deps: Deps,
     kept: Arc<Kept>,
     setups: Arc<Mutex<Vec<SensorSetup>>>,
     approvals: Arc<Mutex<Vec<(String, String)>>>,
@@ -62,7 +62,7 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
-async fn bench(enabled: bool, development: bool) -> Bench {
+pub(crate) async fn bench(enabled: bool, development: bool) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/records.db", dir.path().display());
     let records = Records::open(&url).await.unwrap();
@@ -96,7 +96,7 @@ impl Bench {
         Plant::new(bus, sink, configure, approve, settings).unwrap()
     }
 
-    fn start(&self) -> Coordinator {
+    pub(crate) fn start(&self) -> Coordinator {
         let module = crate::module(self.deps.clone()).unwrap();
         let agents = module.agents.into_iter().map(|agent| (module.name, agent)).collect();
         Coordinator::start(self.deps.bus.clone(), agents, RetryPolicy::default())

@@ -366,3 +366,56 @@ async fn reading_a_message_keeps_the_first_reader() {
     let missing = bench.service().read(Uuid::now_v7(), "ines").await;
     assert!(matches!(missing, Err(NotificationsError::Unknown { .. })));
 }
+
+#[tokio::test]
+async fn the_feed_comes_in_pages_and_can_be_filtered() {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    use web::{Caller, Role};
+
+    let bench = bench(Settings::default()).await;
+    for number in 0..3 {
+        let data = json!({"title": format!("incident {number}"), "priority": 2});
+        let event = bench.say(testkit::draft("incident.created", &number.to_string(), data)).await;
+        let tx = bench.bus.records().begin().await.unwrap();
+        bench.service().notify(&event, &tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let deps = Deps { bus: bench.bus.clone(), settings: bench.settings.clone() };
+    let (router, _) = crate::module(deps).routes.split_for_parts();
+    let send = async |method: &str, path: String, role: Option<Role>| {
+        let caller = Caller { name: "ines".to_owned(), role };
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let api = router.clone().layer(axum::Extension(caller));
+        let response = api.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let (status, first) = send("GET", "/notifications?limit=2".to_owned(), None).await;
+    assert_eq!(status, 200);
+    assert_eq!(first["items"][0]["title"], "incident 2");
+    let cursor = first["next"].as_str().unwrap();
+    let (_, second) = send("GET", format!("/notifications?limit=2&cursor={cursor}"), None).await;
+    assert_eq!(second["items"].as_array().unwrap().len(), 1);
+    assert_eq!(second["items"][0]["title"], "incident 0");
+    let (_, none) = send("GET", "/notifications?channel=email".to_owned(), None).await;
+    assert!(none["items"].as_array().unwrap().is_empty());
+    let (status, _) = send("GET", "/notifications?channel=pigeon".to_owned(), None).await;
+    assert!((400..500).contains(&status));
+
+    let id = first["items"][0]["notification_id"].as_str().unwrap();
+    let read = format!("/notifications/{id}/read");
+    assert_eq!(send("POST", read.clone(), None).await.0, 401);
+    assert_eq!(send("POST", read.clone(), Some(Role::Viewer)).await.0, 403);
+    let (status, note) = send("POST", read, Some(Role::Operator)).await;
+    assert_eq!((status, note["read_by"].as_str()), (200, Some("ines")));
+    let unknown = format!("/notifications/{}/read", Uuid::now_v7());
+    let (status, problem) = send("POST", unknown, Some(Role::Operator)).await;
+    assert_eq!(
+        (status, problem["type"].as_str()),
+        (404, Some("/docs/errors/notification-unknown"))
+    );
+}
