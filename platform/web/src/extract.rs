@@ -22,7 +22,8 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Debug)]
 pub struct JsonBytes(pub Bytes);
 
-/// A body of any type, read whole within limits.
+/// A body of any type, read whole within limits. Use it instead of axum's `Bytes`, whose
+/// refusals cannot say which limit was passed or that a body does not decompress.
 #[derive(Clone, Debug)]
 pub struct RawBody(pub Bytes);
 

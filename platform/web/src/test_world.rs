@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::{
-    App, Asset, Caller, ConfiguredKey, Deps, Json, Keys, Metrics, Module, Problem, Role,
+    App, Asset, Caller, ConfiguredKey, Deps, Json, Keys, Metrics, Module, Problem, RawBody, Role,
     WebSettings,
 };
 
@@ -189,6 +189,10 @@ async fn act(State(effects): State<Arc<AtomicUsize>>, _caller: Caller, body: Byt
     format!("{} {}", effects.fetch_add(1, Ordering::SeqCst), body.len())
 }
 
+async fn weigh(RawBody(bytes): RawBody) -> String {
+    bytes.len().to_string()
+}
+
 async fn panics() -> String {
     let list: Vec<u8> = Vec::new();
     format!("{}", list[usize::from(list.is_empty())])
@@ -215,6 +219,7 @@ fn odd_module(effects: Arc<AtomicUsize>) -> Module {
         .route("/data/ingest", post(act))
         .route("/alerts/{id}/acknowledge", post(act))
         .route("/valves/{id}/actuate", post(act))
+        .route("/odd/weigh", post(weigh))
         .route("/odd/panics", get(panics).post(panics))
         .route("/odd/sleeps", get(sleeps).post(sleeps))
         .route("/odd/refuses", get(refuses))

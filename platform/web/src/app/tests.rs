@@ -69,6 +69,16 @@ async fn compressed_bodies_are_bounded_by_what_they_unfold_to() {
     assert_eq!((answer.status, answer.problem().as_str()), (400, "body-undecodable"));
     let answer = send(b"{}".to_vec(), "br").await;
     assert_eq!((answer.status, answer.problem().as_str()), (415, "content-encoding-unsupported"));
+    let raw = post_request("/api/v1/odd/weigh").header("content-encoding", "gzip");
+    let answer = world.send(raw.body(Body::from(gzip(b"12345")[..20].to_vec())).unwrap()).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (400, "body-undecodable"));
+    // No length is said, so it is counted as it comes.
+    let endless = futures_util::stream::repeat_with(|| Ok::<_, Infallible>(vec![b' '; 1 << 20]));
+    for path in ["/api/v1/odd/weigh", "/api/v1/odd/echo"] {
+        let endless = Body::from_stream(endless.clone());
+        let answer = world.send(post_request(path).body(endless).unwrap()).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (413, "body-too-large"), "{path}");
+    }
     // A handler that takes plain bytes is bound as well.
     let raw = post_request("/api/v1/odd/act").header("content-encoding", "gzip");
     let answer = world.send(raw.body(Body::from(gzip(&vec![0; 100 << 20]))).unwrap()).await;
