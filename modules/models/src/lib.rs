@@ -1,1 +1,30 @@
+//! What will fail, when, and how sure that is: predictions from trends, forecasts, and the models
+//! that make them.
 
+mod error;
+pub mod events;
+mod http;
+pub mod model;
+mod predict;
+mod records;
+mod sense;
+mod service;
+
+pub use error::ModelsError;
+pub use sense::Band;
+pub use service::{Deps, Models, RangeOf};
+
+/// The module around `service`.
+#[must_use]
+pub fn module(service: Models) -> web::Module {
+    web::Module {
+        name: "models",
+        agents: service.agents(),
+        routes: http::routes(service),
+        root_aliases: &[],
+        migrations: records::migrations(),
+        events: events::ALL,
+        errors: error::CODES,
+        health: Vec::new(),
+    }
+}

@@ -1,0 +1,4 @@
+//! When something wrong becomes an alarm, and what an alarm goes through.
+
+pub(crate) mod delays;
+pub(crate) mod life;
