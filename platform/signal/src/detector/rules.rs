@@ -19,9 +19,11 @@ const FLAT_RUN_MIN: u32 = 30;
 const FLAT_RUN_FACTOR: u32 = 3;
 const FLAT_REPEAT_SHARE: f64 = 0.2;
 const FLAT_LEARN_MIN: u64 = 200;
-/// A silence is a fault after this many intervals of the profile, or of the learned interval.
+/// A silence is a fault after this many intervals of the profile; without one after this many
+/// learned intervals, and as many of those that one in a hundred exceeds.
 const MISSING_INTERVALS: f64 = 3.0;
 const MISSING_LEARNED_INTERVALS: f64 = 10.0;
+const MISSING_LONG_INTERVALS: f64 = 5.0;
 /// Late readings: weight of one reading in the share, and the shares to start and to end.
 const LATE_WEIGHT: f64 = 1.0 / 32.0;
 const LATE_ONSET: f64 = 0.3;
@@ -174,7 +176,10 @@ impl RuleBook {
         let heard_at = self.heard_at?;
         let allowed_s = match profile.interval_s {
             Some(interval) if interval > 0.0 => interval * MISSING_INTERVALS,
-            _ => self.interval.seconds()? * MISSING_LEARNED_INTERVALS,
+            _ => {
+                let typical_s = self.interval.seconds()? * MISSING_LEARNED_INTERVALS;
+                typical_s.max(self.interval.long_seconds()? * MISSING_LONG_INTERVALS)
+            }
         };
         let silent_s = now.saturating_sub(heard_at) as f64 / 1e6;
         (silent_s > allowed_s).then(|| Finding {
