@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Handler;
 use crate::records::parked::{self, Parked};
 use crate::records::{events, progress};
-use crate::status::{Handle, chain, shorten};
+use crate::status::{Handle, chain, shorten, spread};
 use crate::{AgentState, Bus, BusError, Filter, HandlerError, Offset, RetryPolicy, letters};
 
 /// Events fetched, and parked deliveries looked at, in one round.
@@ -201,7 +201,7 @@ impl Consumer {
             tx.rollback().await?;
             return Ok(false);
         }
-        if let Some(next_at) = self.next_attempt(1, &failure) {
+        if let Some(next_at) = self.next_attempt(event, 1, &failure) {
             let parked = Parked { attempts: 1, next_at, ..waiting(offset, event) };
             parked::add(tx.conn(), self.name, &parked, Some(&failure.error)).await?;
             tx.commit().await?;
@@ -232,7 +232,7 @@ impl Consumer {
         self.handle.failed(&failure.error);
         let attempts = parked.attempts.saturating_add(1);
         let tx = self.bus.records().begin().await?;
-        if let Some(next_at) = self.next_attempt(attempts, &failure) {
+        if let Some(next_at) = self.next_attempt(&event, attempts, &failure) {
             parked::postpone(tx.conn(), self.name, parked, next_at, &failure.error).await?;
             tx.commit().await?;
         } else if parked::take(tx.conn(), self.name, parked).await? {
@@ -268,9 +268,10 @@ impl Consumer {
     }
 
     /// When to try again after `attempts` failed ones; `None` when no further one may help.
-    fn next_attempt(&self, attempts: u32, failure: &Failure) -> Option<Timestamp> {
+    fn next_attempt(&self, event: &Event, attempts: u32, failure: &Failure) -> Option<Timestamp> {
         let again = !failure.poison && attempts <= self.policy.retries_max;
-        let pause = || self.policy.backoff.pause(attempts, rand::random::<f64>());
+        let jitter = spread((self.name, event.id, attempts));
+        let pause = || self.policy.backoff.pause(attempts, jitter);
         again.then(|| self.bus.clock().now().plus(pause()))
     }
 

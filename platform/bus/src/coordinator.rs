@@ -15,7 +15,7 @@ use crate::agent::{Runner, Work};
 use crate::consumer::{Consumer, panic_text};
 use crate::log::POLL;
 use crate::records::{events, parked, progress};
-use crate::status::{Handle, chain};
+use crate::status::{Handle, chain, spread};
 use crate::{
     Agent, AgentReport, AgentState, Bus, BusError, Offset, RetryPolicy, TaskContext, TaskError,
 };
@@ -220,9 +220,10 @@ impl Keeper {
             self.handle.restarted();
             crashes = if began.elapsed() >= STEADY { 1 } else { crashes.saturating_add(1) };
             self.tell().await;
+            let jitter = spread((self.name, self.bus.clock().monotonic()));
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(RESTART.pause(crashes, rand::random::<f64>())) => {}
+                () = tokio::time::sleep(RESTART.pause(crashes, jitter)) => {}
             }
         }
         self.handle.enter(AgentState::Stopped);

@@ -5,14 +5,14 @@
 
 mod builders;
 mod clock;
-mod database;
 mod error;
 mod oracle;
 mod proxy;
+mod records;
 
 pub use builders::{CorrelatedDrafts, Readings, draft};
 pub use clock::FakeClock;
-pub use database::TestDatabase;
 pub use error::TestkitError;
 pub use oracle::{Ack, AckLog, Verdict, compare, fingerprint};
 pub use proxy::{FaultProxy, Faults, Path};
+pub use records::TestDatabase;

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Once;
 
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DbErr};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -93,6 +93,12 @@ impl Drop for TestDatabase {
         if !matches!(dropper.join(), Ok(Ok(()))) {
             say(&format!("testkit: a test database was left on the server: {self:?}"));
         }
+    }
+}
+
+impl From<DbErr> for TestkitError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(Box::new(error))
     }
 }
 
