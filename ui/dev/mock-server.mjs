@@ -102,7 +102,7 @@ function quality() {
     last_10_min: 2,
     mean_per_10_min: 0.8,
     flood_share: 0,
-    chattering: 1,
+    chattering: ["north/t-2/level"],
     stale: 1,
     per_10_min: counts.map((count, i) => ({ at: iso(end - (23 - i) * 600_000), count })),
     by_priority: { 1: 1, 2: 4, 3: 13, 4: 2 },

@@ -122,13 +122,14 @@ export interface Prediction {
   asset: string;
   sensor: string;
   anomaly_id?: string | null;
-  kind: string;
+  kind: string | null;
   unit: string | null;
   risk: number;
   severity: Severity;
   summary: string;
   limit: { value: number; source: string } | null;
-  time_to_limit_s: { median: number; low: number; high: number; confidence: number } | null;
+  /** `high` is missing when the trend may also never get there. */
+  time_to_limit_s: { median: number; low: number; high: number | null; confidence: number } | null;
   why_unsure: string | null;
   trend: { slope_per_day: number; error_per_day: number; samples: number; from: string; to: string } | null;
   contributions?: { name: string; value: number; weight: number }[];

@@ -98,7 +98,7 @@ export function Decisions() {
               ) : null
             }
           />
-          <div className="cols" style={{ gridTemplateColumns: "minmax(0,1.7fr) minmax(0,1fr)" }}>
+          <div className="cols" style={{ gridTemplateColumns: "minmax(0,2.2fr) minmax(0,1fr)" }}>
             {chosen ? (
               <Chosen
                 key={chosen.decision_id}

@@ -56,6 +56,7 @@ describe("times", () => {
   it("keep one unit over an interval", () => {
     const words = interval({ median: 19 * DAY, low: 12 * DAY, high: 27 * DAY });
     expect(words).toEqual({ median: "19 days", range: "12 to 27", short: "12–27\u00a0d" });
+    expect(interval({ median: 19 * DAY, low: 12 * DAY, high: null }).range).toBe("12 or more");
     expect(interval({ median: 5 * 3600, low: 3 * 3600, high: 9 * 3600 }).median).toBe("5 hours");
   });
 });

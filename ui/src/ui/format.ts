@@ -113,7 +113,7 @@ export function spanUnit(seconds: number): { size: number; name: string; short: 
   return { size: 60, name: "minutes", short: "min" };
 }
 
-export function interval(span: { median: number; low: number; high: number }): {
+export function interval(span: { median: number; low: number; high: number | null }): {
   median: string;
   range: string;
   short: string;
@@ -122,8 +122,11 @@ export function interval(span: { median: number; low: number; high: number }): {
   const n = (value: number) => String(Math.round(value / unit.size));
   return {
     median: `${n(span.median)} ${unit.name}`,
-    range: `${n(span.low)} to ${n(span.high)}`,
-    short: `${n(span.low)}–${n(span.high)}${NBSP}${unit.short}`,
+    range: span.high === null ? `${n(span.low)} or more` : `${n(span.low)} to ${n(span.high)}`,
+    short:
+      span.high === null
+        ? `${n(span.low)}+${NBSP}${unit.short}`
+        : `${n(span.low)}–${n(span.high)}${NBSP}${unit.short}`,
   };
 }
 

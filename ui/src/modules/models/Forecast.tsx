@@ -98,7 +98,7 @@ function Fan({ width, height, points, prediction, large }: FanProps) {
       </text>
       {span ? (
         <text x={right} y={bottom + 16} textAnchor="end">
-          +{horizonWords(span.high)}
+          +{horizonWords(span)}
         </text>
       ) : null}
     </>
@@ -107,13 +107,20 @@ function Fan({ width, height, points, prediction, large }: FanProps) {
 
 const HORIZON = 1.15;
 
-function horizonWords(high: number): string {
-  const unit = spanUnit(high * HORIZON);
-  return `${Math.round((high * HORIZON) / unit.size)} ${unit.short}`;
+/** How far to look when nobody knows the late end. */
+const OPEN_END = 2.5;
+
+type Span = { median: number; low: number; high: number | null };
+
+const horizonOf = (span: Span) => (span.high === null ? span.median * OPEN_END : span.high * HORIZON);
+
+function horizonWords(span: Span): string {
+  const unit = spanUnit(horizonOf(span));
+  return `${Math.round(horizonOf(span) / unit.size)} ${unit.short}`;
 }
 
 interface FutureProps {
-  span: { median: number; low: number; high: number };
+  span: Span;
   bound: number;
   start: number;
   x0: number;
@@ -125,7 +132,8 @@ interface FutureProps {
 
 /** The fan: straight lines from now to the limit at the early, the likely and the late end. */
 function Future({ span, bound, start, x0, x1, y, top, bottom }: FutureProps) {
-  const horizon = span.high * HORIZON;
+  const horizon = horizonOf(span);
+  const end = span.high ?? horizon;
   const x = (s: number) => x0 + (s / horizon) * (x1 - x0);
   const rise = (s: number, reach: number) => start + ((bound - start) * s) / Math.max(1, reach);
   const clip = (s: number, reach: number) => Math.max(top - 4, Math.min(bottom, y(rise(s, reach))));
@@ -135,22 +143,16 @@ function Future({ span, bound, start, x0, x1, y, top, bottom }: FutureProps) {
   for (let i = 0; i <= STEPS; i++) {
     const s = (horizon * i) / STEPS;
     upper.push([x(s), clip(s, span.low)]);
-    lower.push([x(s), clip(s, span.high)]);
+    lower.push([x(s), span.high === null ? y(start) : clip(s, span.high)]);
   }
   const fan = [...upper, ...lower.toReversed()].map(
     ([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`,
   );
   const words = interval(span);
-  const centre = (x(span.low) + x(span.high)) / 2;
+  const centre = (x(span.low) + x(end)) / 2;
   return (
     <>
-      <rect
-        className="fsunk"
-        x={x(span.low)}
-        y={top}
-        width={x(span.high) - x(span.low)}
-        height={bottom - top}
-      />
+      <rect className="fsunk" x={x(span.low)} y={top} width={x(end) - x(span.low)} height={bottom - top} />
       <path className="fb" d={`${fan.join("")}Z`} />
       <path
         className="l l1"
