@@ -22,11 +22,12 @@ pub struct SensorDeclaration {
 }
 
 impl Door {
-    /// Registers a sensor with what its source knows. A sensor that is known stays as it is: what
-    /// an engineer has set outlives what a source says at its next start.
+    /// Registers a sensor with what its source knows, or fills in what nobody has said about it:
+    /// what an engineer has set outlives what a source says at its next start.
     ///
     /// # Errors
-    /// When the declaration contradicts itself or the database cannot be reached.
+    /// When the declaration contradicts itself, when a simulation declares a sensor of the real
+    /// plant, or when the database cannot be reached.
     pub async fn declare(
         &self,
         declaration: SensorDeclaration,
@@ -52,8 +53,8 @@ impl Telemetry {
         };
         sound_profile(&profile)?;
         let registering = self.registering.lock().await;
-        if self.registry.get(&declaration.key).is_some() {
-            return Ok(());
+        if let Some(entry) = self.registry.get(&declaration.key) {
+            return self.fill_in(&entry.sensor, unit, profile, origin).await;
         }
         let now = self.clock.now();
         let sensor = Sensor {
@@ -72,5 +73,37 @@ impl Telemetry {
         self.register(vec![sensor]).await?;
         drop(registering);
         Ok(())
+    }
+
+    async fn fill_in(
+        &self,
+        known: &Sensor,
+        unit: Option<String>,
+        profile: Profile,
+        origin: Origin,
+    ) -> Result<(), TelemetryError> {
+        if known.origin == Origin::Real && origin == Origin::Simulated {
+            let reason =
+                format!("`{}` is a real sensor; a simulation may not declare it", known.key);
+            return Err(TelemetryError::Invalid { field: "sensor", reason });
+        }
+        let own = known.profile;
+        let filled = Sensor {
+            unit: known.unit.clone().or(unit),
+            profile: Profile {
+                expected_low: own.expected_low.or(profile.expected_low),
+                expected_high: own.expected_high.or(profile.expected_high),
+                rate_max_per_s: own.rate_max_per_s.or(profile.rate_max_per_s),
+                interval_s: own.interval_s.or(profile.interval_s),
+            },
+            version: known.version + 1,
+            updated_at: self.clock.now(),
+            ..known.clone()
+        };
+        if filled.unit == known.unit && filled.profile == known.profile {
+            return Ok(());
+        }
+        sound_profile(&filled.profile)?;
+        self.replace(filled, known.version).await
     }
 }

@@ -1,13 +1,10 @@
 //! What telemetry tells about itself: ticks, counters, health.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
-use futures_util::future::BoxFuture;
 use kernel::{EventDraft, Timestamp};
 use sense::Rows;
-use web::{Check, HealthCheck, Standing};
 
 use super::counters::{add, read};
 use super::{FAULTS, Telemetry};
@@ -131,35 +128,5 @@ impl Telemetry {
             self.counters.count_fault(field);
         }
         add(&self.counters.refused, rows.refused_total.saturating_sub(named) as u64);
-    }
-
-    /// What `/health` asks this module.
-    pub(crate) fn health(&self) -> Vec<HealthCheck> {
-        let telemetry = self.clone();
-        let ask = move || -> BoxFuture<'static, Check> {
-            let telemetry = telemetry.clone();
-            Box::pin(async move { telemetry.series_check().await })
-        };
-        vec![HealthCheck { name: "series", ask: Arc::new(ask) }]
-    }
-
-    async fn series_check(&self) -> Check {
-        match self.series.status().await {
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "series store");
-                Check { status: Standing::Failing, detail: "the store does not answer".to_owned() }
-            }
-            Ok(status) if status.fault.is_some() => {
-                Check { status: Standing::Failing, detail: "readings cannot be stored".to_owned() }
-            }
-            Ok(status) if status.quarantined > 0 => Check {
-                status: Standing::Degraded,
-                detail: format!("{} damaged blocks are set aside", status.quarantined),
-            },
-            Ok(status) => Check {
-                status: Standing::Ok,
-                detail: format!("{} sensors, {} bytes", status.sensors, status.bytes_on_disk),
-            },
-        }
     }
 }

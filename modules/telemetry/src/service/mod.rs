@@ -111,7 +111,7 @@ impl Telemetry {
     /// Fills the registry from the records once; the tables exist only after migration, so this
     /// cannot happen when the module is built.
     pub(crate) async fn ensure_loaded(&self) -> Result<(), TelemetryError> {
-        self.loaded.get_or_try_init(|| self.load()).await.map(|()| ())
+        self.loaded.get_or_try_init(|| self.load()).await.copied()
     }
 
     async fn load(&self) -> Result<(), TelemetryError> {

@@ -19,6 +19,22 @@ pub(crate) struct SensorChange {
 }
 
 impl Telemetry {
+    /// Writes `sensor` over version `before`, in the records and then in memory.
+    pub(super) async fn replace(&self, sensor: Sensor, before: i64) -> Result<(), TelemetryError> {
+        let tx = self.records.begin().await?;
+        if !records::update_sensor(&tx, &sensor, before).await? {
+            let (key, current) = (sensor.key, before + 1);
+            return Err(TelemetryError::VersionConflict { key, current, given: before });
+        }
+        tx.commit().await?;
+        let key = sensor.key.clone();
+        self.registry.change(&key, |kept| {
+            let trust = std::mem::take(&mut kept.trust);
+            *kept = Sensor { trust, ..sensor };
+        });
+        Ok(())
+    }
+
     pub(crate) fn sensor(&self, key: &SensorKey) -> Result<Arc<Entry>, TelemetryError> {
         self.registry.get(key).ok_or_else(|| TelemetryError::NoSuchSensor(key.clone()))
     }
@@ -96,16 +112,7 @@ impl Telemetry {
             updated_at: now,
             ..old.clone()
         };
-        let tx = self.records.begin().await?;
-        if !records::update_sensor(&tx, &sensor, old.version).await? {
-            let current = old.version + 1;
-            return Err(TelemetryError::VersionConflict { key: key.clone(), current, given });
-        }
-        tx.commit().await?;
-        self.registry.change(key, |kept| {
-            let trust = std::mem::take(&mut kept.trust);
-            *kept = Sensor { trust, ..sensor };
-        });
+        self.replace(sensor, old.version).await?;
         drop(registering);
         self.sensor(key)
     }

@@ -273,3 +273,28 @@ async fn corrections_keep_what_they_replace() {
     assert_eq!(telemetry.sensor(&key(P2)).unwrap().read_now().latest.unwrap().value, 4.0);
     assert_eq!(telemetry.registry.by_id(SeriesId(9_999)).map(|e| e.id), None);
 }
+
+#[tokio::test]
+async fn declaring_fills_in_and_never_overrides() {
+    let site = Site::new().await;
+    let telemetry = site.telemetry();
+    let door = Door(telemetry.clone());
+    let declare = |high| SensorDeclaration {
+        key: key(P2),
+        kind: kernel::SensorKind::Vibration,
+        unit: "mm/s".to_owned(),
+        expected_low: Some(0.0),
+        expected_high: Some(high),
+        rate_max_per_s: None,
+        interval_s: Some(1.0),
+    };
+    door.declare(declare(7.1), Origin::Simulated).await.unwrap();
+    door.declare(declare(9.9), Origin::Simulated).await.unwrap();
+    let known = telemetry.sensor(&key(P2)).unwrap();
+    assert_eq!((known.sensor.profile.expected_high, known.sensor.version), (Some(7.1), 1));
+    telemetry.take(delivery(vec![reading("a/b/c", 0, 1.0)], None), &[]).await.unwrap();
+    let foreign = SensorDeclaration { key: key("a/b/c"), ..declare(1.0) };
+    assert!(door.declare(foreign.clone(), Origin::Simulated).await.is_err());
+    door.declare(foreign, Origin::Real).await.unwrap();
+    assert_eq!(telemetry.sensor(&key("a/b/c")).unwrap().sensor.unit.as_deref(), Some("mm/s"));
+}

@@ -27,9 +27,10 @@ pub(super) struct Message {
     token: Token,
 }
 
+/// Empty for messages that need no acknowledgement.
 enum Token {
-    V3(v4::Publish),
-    V5(v5::Publish),
+    V3(Option<v4::ManualAck>),
+    V5(Option<v5::ManualAck>),
 }
 
 /// What the connection brought.
@@ -50,8 +51,12 @@ impl Acks {
     /// Acknowledges one message. A connection that is gone needs none: the broker sends again.
     pub(super) async fn send(&self, message: &Message) {
         let gone = match (self, &message.token) {
-            (Self::V3(client), Token::V3(publish)) => client.ack(publish).await.is_err(),
-            (Self::V5(client), Token::V5(publish)) => client.ack(publish).await.is_err(),
+            (Self::V3(client), Token::V3(Some(ack))) => {
+                client.manual_ack(ack.clone()).await.is_err()
+            }
+            (Self::V5(client), Token::V5(Some(ack))) => {
+                client.manual_ack(ack.clone()).await.is_err()
+            }
             _ => false,
         };
         if gone {
@@ -132,9 +137,10 @@ fn open_v5(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
 }
 
 type Pem = Vec<u8>;
+type Certificates = (Option<Pem>, Option<(Pem, Pem)>);
 
 /// The authorities, and the client's own certificate with its key.
-fn pem(tls: &BrokerTls) -> Result<(Option<Pem>, Option<(Pem, Pem)>), SenseError> {
+fn pem(tls: &BrokerTls) -> Result<Certificates, SenseError> {
     let own = match (&tls.cert_file, &tls.key_file) {
         (Some(cert), Some(key)) => Some((std::fs::read(cert)?, std::fs::read(key)?)),
         (None, None) => None,
@@ -154,15 +160,15 @@ fn pem(tls: &BrokerTls) -> Result<(Option<Pem>, Option<(Pem, Pem)>), SenseError>
 impl Link {
     pub(super) async fn next(&mut self) -> Result<Heard, SenseError> {
         match self {
-            Self::V3 { events, .. } => {
+            Self::V3 { client, events } => {
                 let event =
                     events.poll().await.map_err(|e| SenseError::Connection(e.to_string()))?;
-                Ok(hear_v3(event))
+                Ok(hear_v3(client, event))
             }
-            Self::V5 { events, .. } => {
+            Self::V5 { client, events } => {
                 let event =
                     events.poll().await.map_err(|e| SenseError::Connection(e.to_string()))?;
-                Ok(hear_v5(event))
+                Ok(hear_v5(client, event))
             }
         }
     }
@@ -199,16 +205,16 @@ impl Link {
     }
 }
 
-fn hear_v3(event: v4::Event) -> Heard {
+fn hear_v3(client: &v4::AsyncClient, event: v4::Event) -> Heard {
     match event {
         v4::Event::Incoming(v4::Packet::ConnAck(ack)) => {
             Heard::Connected { session_present: ack.session_present }
         }
         v4::Event::Incoming(v4::Packet::Publish(publish)) => Heard::Message(Message {
-            topic: publish.topic.clone(),
-            payload: publish.payload.clone(),
+            token: Token::V3(client.prepare_ack(&publish)),
+            topic: publish.topic,
+            payload: publish.payload,
             retain: publish.retain,
-            token: Token::V3(publish),
         }),
         v4::Event::Incoming(v4::Packet::SubAck(ack)) => {
             let granted = |code: &v4::SubscribeReasonCode| {
@@ -220,16 +226,16 @@ fn hear_v3(event: v4::Event) -> Heard {
     }
 }
 
-fn hear_v5(event: v5::Event) -> Heard {
+fn hear_v5(client: &v5::AsyncClient, event: v5::Event) -> Heard {
     match event {
         v5::Event::Incoming(v5::Packet::ConnAck(ack)) => {
             Heard::Connected { session_present: ack.session_present }
         }
         v5::Event::Incoming(v5::Packet::Publish(publish)) => Heard::Message(Message {
-            topic: publish.topic.clone(),
-            payload: publish.payload.clone(),
+            token: Token::V5(client.prepare_ack(&publish)),
+            topic: publish.topic,
+            payload: publish.payload,
             retain: publish.retain,
-            token: Token::V5(publish),
         }),
         v5::Event::Incoming(v5::Packet::SubAck(ack)) => {
             let granted = |code: &v5::SubscribeReasonCode| {

@@ -109,6 +109,12 @@ pub struct Broker {
     backoff: Backoff,
 }
 
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("name", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
 impl Broker {
     /// Checks the settings. Connects to nothing yet.
     ///
