@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::log::LogFile;
 use super::memory::lock;
-use super::writer::{Command, Fault};
+use super::writer::{Command, Fault, cause};
 use super::{CHECKPOINT_BYTES, Shared};
 use crate::series::SeriesError;
 
@@ -53,10 +53,10 @@ fn empty(log: &LogFile) -> Result<bool, SeriesError> {
 
 /// A disk that refuses a checkpoint's sync cannot be trusted with the next append either.
 fn note(shared: &Shared, error: SeriesError) {
-    tracing::error!(%error, "the log could not be checkpointed");
+    tracing::error!(error = cause(&error), "the log could not be checkpointed");
     let io = matches!(&error, SeriesError::Sqlite(error)
         if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure));
     if io {
-        *lock(&shared.fault) = Some(Fault::Failed(error.to_string()));
+        *lock(&shared.fault) = Some(Fault::Failed(cause(&error)));
     }
 }

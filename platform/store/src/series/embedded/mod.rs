@@ -56,7 +56,7 @@ const REQUESTS_MAX: usize = 64;
 /// Unsealed readings, as a multiple of what starts a seal, above which appends are refused.
 const UNSEALED_FACTOR_MAX: usize = 4;
 /// The write-ahead log is checkpointed beyond this size.
-const CHECKPOINT_BYTES: u64 = 32 << 20;
+const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// Idle reading connections to the log.
 const LOG_READERS_MAX: usize = 4;
 

@@ -21,7 +21,7 @@ use super::block::{BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Slot};
 use super::day::{DayWriter, Replaced, day_of};
 use super::log::AuditRow;
 use super::memory::{Frozen, in_order, lock, read, write};
-use super::writer::{Command, Reply};
+use super::writer::{Command, Reply, cause};
 use super::{CHECKPOINT_BYTES, Shared};
 use crate::series::{Corrected, Offset, SeriesError, SeriesId};
 
@@ -94,7 +94,7 @@ impl Sealer {
         let tidied =
             self.report_damage().and_then(|()| self.truncate()).and_then(|()| self.shrink());
         for error in [outcome.as_ref().err(), tidied.as_ref().err()].into_iter().flatten() {
-            tracing::error!(%error, "sealing readings");
+            tracing::error!(error = cause(error), "sealing readings");
         }
         for request in requests {
             self.answer(request, &outcome);
@@ -123,7 +123,7 @@ impl Sealer {
     }
 
     fn answer(&self, request: Request, outcome: &Result<(), SeriesError>) {
-        let failed = |error: &SeriesError| SeriesError::Failed { reason: error.to_string() };
+        let failed = |error: &SeriesError| SeriesError::Failed { reason: cause(error) };
         match request {
             Request::Seal { reply } => {
                 drop(reply.send(outcome.as_ref().copied().map_err(failed)));

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kernel::SensorKey;
 use rusqlite::ErrorCode;
@@ -104,6 +104,15 @@ impl Fault {
     }
 }
 
+/// What went wrong, as the file system or SQLite says it.
+pub(super) fn cause(error: &SeriesError) -> String {
+    match error {
+        SeriesError::Sqlite(cause) => cause.to_string(),
+        SeriesError::Io(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
 impl From<SeriesError> for Fault {
     fn from(error: SeriesError) -> Self {
         let full = match &error {
@@ -111,10 +120,7 @@ impl From<SeriesError> for Fault {
             SeriesError::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             _ => false,
         };
-        let reason = match &error {
-            SeriesError::Sqlite(cause) => cause.to_string(),
-            other => other.to_string(),
-        };
+        let reason = cause(&error);
         if full { Self::Full(reason) } else { Self::Failed(reason) }
     }
 }
@@ -171,7 +177,9 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Command>) {
         let mut effects: Vec<Effect> = Vec::with_capacity(group.len());
+        let started = Instant::now();
         let outcome = self.transact(group, &mut effects);
+        metrics::histogram!("series_commit_seconds").record(started.elapsed().as_secs_f64());
         if let Err(fault) = &outcome {
             // After a failed sync the connection is not used again, not even to roll back.
             if matches!(fault, Fault::Full(_))
