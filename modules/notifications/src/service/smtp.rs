@@ -80,8 +80,8 @@ async fn announce(
     envelope: &Envelope,
 ) -> Result<(), SmtpError> {
     connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await?;
-    for to in envelope.to().iter().cloned() {
-        connection.command(Rcpt::new(Address::clone(&to), Vec::new())).await?;
+    for to in envelope.to() {
+        connection.command(Rcpt::new(Address::clone(to), Vec::new())).await?;
     }
     Ok(())
 }

@@ -43,85 +43,65 @@ pub(crate) struct North {
 struct Row(String, SensorKind, &'static str, (f64, f64), Quantity, f64, f64);
 
 fn rows() -> Vec<Row> {
-    use SensorKind::{Flow, Level, Position, Power, Pressure, Speed, Temperature, Vibration};
-    let mut rows = Vec::new();
-    for pump in 0..3 {
-        let name = |measure: &str| format!("north/p-{}/{measure}", pump + 1);
-        let limit = (0.0, VIBRATION_LIMIT);
-        rows.push(Row(
-            name("vibration"),
-            Vibration,
-            "mm/s",
-            limit,
-            Quantity::Vibration(pump),
-            0.09,
-            0.001,
-        ));
-        rows.push(Row(
-            name("bearing_temp"),
-            Temperature,
-            "°C",
-            (0.0, 95.0),
-            Quantity::BearingTemp(pump),
-            0.25,
-            0.01,
-        ));
-        rows.push(Row(
-            name("speed"),
-            Speed,
-            "rpm",
-            (0.0, 3_300.0),
-            Quantity::Speed(pump),
-            3.0,
-            0.1,
-        ));
-        rows.push(Row(name("power"), Power, "kW", (0.0, 240.0), Quantity::Power(pump), 1.2, 0.01));
-    }
-    let line = |measure: &str| format!("north/{measure}");
-    rows.push(Row(
-        line("km-00/flow"),
-        Flow,
-        "m³/h",
-        (0.0, 1_000.0),
-        Quantity::Flow(0.0),
-        2.5,
-        0.01,
-    ));
-    rows.push(Row(
-        line("km-60/flow"),
-        Flow,
-        "m³/h",
-        (0.0, 1_000.0),
-        Quantity::Flow(60.0),
-        2.5,
-        0.01,
-    ));
-    let taps = [
-        ("km-00/pressure", 0.0, 0.0),
-        ("km-15/pressure", 15.0, 1.2),
-        ("km-30/pressure-a", 30.0, -2.4),
-        ("km-30/pressure-b", 30.0, -2.36),
-        ("km-45/pressure", 45.0, 0.8),
-        ("km-60/pressure", 60.0, 0.0),
-    ];
-    for (name, km, ground) in taps {
-        let quantity = Quantity::Pressure(km, ground);
-        rows.push(Row(line(name), Pressure, "bar", (0.0, 64.0), quantity, 0.06, 0.001));
-    }
-    for (number, quantity) in [
-        (101, Quantity::BlockValve),
-        (102, Quantity::BlockValve),
-        (103, Quantity::ControlValve),
-        (104, Quantity::BlockValve),
-        (105, Quantity::BlockValve),
-        (106, Quantity::DrainValve),
-    ] {
-        let size = if quantity == Quantity::ControlValve { 0.2 } else { 0.0 };
-        let name = format!("north/v-{number}/position");
-        rows.push(Row(name, Position, "%", (0.0, 100.0), quantity, size, 0.01));
-    }
-    rows.push(Row(line("t-2/level"), Level, "%", (5.0, 95.0), Quantity::Level, 0.05, 0.001));
+    let mut rows: Vec<Row> = (0..3).flat_map(pump_rows).collect();
+    rows.extend(line_rows());
+    rows.extend(valve_rows());
+    let level = (5.0, 95.0);
+    let key = "north/t-2/level".to_owned();
+    rows.push(Row(key, SensorKind::Level, "%", level, Quantity::Level, 0.05, 0.001));
     rows
+}
+
+fn pump_rows(pump: usize) -> [Row; 4] {
+    use SensorKind::{Power, Speed, Temperature, Vibration};
+    let name = |measure: &str| format!("north/p-{}/{measure}", pump + 1);
+    let (shakes, warms) = (Quantity::Vibration(pump), Quantity::BearingTemp(pump));
+    let (turns, draws) = (Quantity::Speed(pump), Quantity::Power(pump));
+    [
+        Row(name("vibration"), Vibration, "mm/s", (0.0, VIBRATION_LIMIT), shakes, 0.09, 0.001),
+        Row(name("bearing_temp"), Temperature, "°C", (0.0, 95.0), warms, 0.25, 0.01),
+        Row(name("speed"), Speed, "rpm", (0.0, 3_300.0), turns, 3.0, 0.1),
+        Row(name("power"), Power, "kW", (0.0, 240.0), draws, 1.2, 0.01),
+    ]
+}
+
+fn line_rows() -> Vec<Row> {
+    let flow = |name: &str, km| {
+        let range = (0.0, 1_000.0);
+        let key = format!("north/{name}");
+        Row(key, SensorKind::Flow, "m³/h", range, Quantity::Flow(km), 2.5, 0.01)
+    };
+    let pressure = |name: &str, km, ground| {
+        let quantity = Quantity::Pressure(km, ground);
+        let key = format!("north/{name}");
+        Row(key, SensorKind::Pressure, "bar", (0.0, 64.0), quantity, 0.06, 0.001)
+    };
+    vec![
+        flow("km-00/flow", 0.0),
+        flow("km-60/flow", 60.0),
+        pressure("km-00/pressure", 0.0, 0.0),
+        pressure("km-15/pressure", 15.0, 1.2),
+        pressure("km-30/pressure-a", 30.0, -2.4),
+        pressure("km-30/pressure-b", 30.0, -2.36),
+        pressure("km-45/pressure", 45.0, 0.8),
+        pressure("km-60/pressure", 60.0, 0.0),
+    ]
+}
+
+fn valve_rows() -> impl Iterator<Item = Row> {
+    [
+        (101, Quantity::BlockValve, 0.0),
+        (102, Quantity::BlockValve, 0.0),
+        (103, Quantity::ControlValve, 0.2),
+        (104, Quantity::BlockValve, 0.0),
+        (105, Quantity::BlockValve, 0.0),
+        (106, Quantity::DrainValve, 0.0),
+    ]
+    .into_iter()
+    .map(|(number, quantity, noise)| {
+        let key = format!("north/v-{number}/position");
+        Row(key, SensorKind::Position, "%", (0.0, 100.0), quantity, noise, 0.01)
+    })
 }
 
 impl North {

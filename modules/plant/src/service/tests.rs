@@ -9,7 +9,7 @@ use kernel::{SensorKey, SharedClock};
 use sense::SinkError;
 use serde_json::{Value, json};
 use store::records::Records;
-use testkit::FakeClock;
+use testkit::{FakeClock, TestDatabase};
 
 use super::*;
 use crate::model::{
@@ -59,13 +59,15 @@ pub(crate) struct Bench {
     setups: Arc<Mutex<Vec<SensorSetup>>>,
     approvals: Arc<Mutex<Vec<(String, String)>>>,
     clock: Arc<FakeClock>,
-    _dir: tempfile::TempDir,
+    _database: TestDatabase,
 }
 
 pub(crate) async fn bench(enabled: bool, development: bool) -> Bench {
-    let dir = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/records.db", dir.path().display());
-    let records = Records::open(&url).await.unwrap();
+    bench_on(TestDatabase::sqlite().unwrap(), enabled, development).await
+}
+
+async fn bench_on(database: TestDatabase, enabled: bool, development: bool) -> Bench {
+    let records = Records::open(database.url()).await.unwrap();
     let mut migrations = Bus::migrations();
     migrations.extend(records::migrations());
     records.migrate(&migrations, FakeClock::START).await.unwrap();
@@ -87,7 +89,7 @@ pub(crate) async fn bench(enabled: bool, development: bool) -> Bench {
         }),
         settings: Settings { enabled, seed: 7, development },
     };
-    Bench { deps, kept, setups, approvals, clock, _dir: dir }
+    Bench { deps, kept, setups, approvals, clock, _database: database }
 }
 
 impl Bench {
@@ -147,7 +149,12 @@ fn message(about: &str) -> Value {
 
 #[tokio::test]
 async fn a_golden_path_is_followed_to_its_end() {
-    let bench = bench(false, false).await;
+    for database in TestDatabase::each().await.unwrap() {
+        a_golden_path_is_followed_on(bench_on(database, false, false).await).await;
+    }
+}
+
+async fn a_golden_path_is_followed_on(bench: Bench) {
     let running = bench.start();
     let path = bench.plant().start_path(0.3, false, "ines").await.unwrap();
     assert_eq!(path.sensor.as_str(), "demo/golden-1/vibration");
@@ -279,7 +286,12 @@ async fn the_history_comes_fast_and_the_live_readings_join_it() {
 
 #[tokio::test]
 async fn a_second_start_fills_the_gap_and_repeats_nothing_differently() {
-    let bench = bench(true, false).await;
+    for database in TestDatabase::each().await.unwrap() {
+        a_second_start_fills_the_gap_on(bench_on(database, true, false).await).await;
+    }
+}
+
+async fn a_second_start_fills_the_gap_on(bench: Bench) {
     let sensor = "north/p-2/vibration";
     let first = bench.start();
     bench.until_true(|| bench.kept.series(sensor).len() >= 8_640).await;
@@ -320,7 +332,12 @@ async fn nothing_is_lost_while_the_door_is_closed() {
 
 #[tokio::test]
 async fn scenarios_are_kept_played_and_ended() {
-    let bench = bench(true, false).await;
+    for database in TestDatabase::each().await.unwrap() {
+        scenarios_are_kept_on(bench_on(database, true, false).await).await;
+    }
+}
+
+async fn scenarios_are_kept_on(bench: Bench) {
     let plant = bench.plant();
     let order = |kind, target: Option<&str>| Order {
         kind,

@@ -13,7 +13,7 @@ use receivers::{Call, MailServer, Manner, Receiver};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use store::records::Records;
-use testkit::FakeClock;
+use testkit::{FakeClock, TestDatabase};
 
 use super::*;
 use crate::model::{Channel, Secret, SmtpSettings, SmtpTls, WebhookSettings};
@@ -26,7 +26,7 @@ struct Bench {
     bus: Bus,
     clock: Arc<FakeClock>,
     settings: Settings,
-    _dir: tempfile::TempDir,
+    _database: TestDatabase,
 }
 
 fn smtp(server: SocketAddr) -> Option<SmtpSettings> {
@@ -50,17 +50,19 @@ fn hook(address: SocketAddr) -> WebhookSettings {
 }
 
 async fn bench(settings: Settings) -> Bench {
+    bench_on(TestDatabase::sqlite().unwrap(), settings).await
+}
+
+async fn bench_on(database: TestDatabase, settings: Settings) -> Bench {
     // A second installation of the same provider is refused, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let dir = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/records.db", dir.path().display());
-    let records = Records::open(&url).await.unwrap();
+    let records = Records::open(database.url()).await.unwrap();
     let mut migrations = Bus::migrations();
     migrations.extend(records::migrations());
     records.migrate(&migrations, FakeClock::START).await.unwrap();
     let clock = FakeClock::shared();
     let bus = Bus::new(records, Arc::<FakeClock>::clone(&clock) as _);
-    Bench { bus, clock, settings, _dir: dir }
+    Bench { bus, clock, settings, _database: database }
 }
 
 fn work() -> EventDraft {
@@ -142,15 +144,21 @@ fn is_signed(call: &Call) -> bool {
 
 #[tokio::test]
 async fn everyone_is_told_once_by_every_way() {
+    for database in TestDatabase::each().await.unwrap() {
+        everyone_is_told_once_on(database).await;
+    }
+}
+
+async fn everyone_is_told_once_on(database: TestDatabase) {
     let mail = MailServer::start(Manner::Accept).await;
     let (receiver, address) = Receiver::start(&[]).await;
-    let bench = bench(Settings {
+    let settings = Settings {
         smtp: smtp(mail.address),
         webhooks: vec![hook(address)],
         allow_private: true,
         ..Settings::default()
-    })
-    .await;
+    };
+    let bench = bench_on(database, settings).await;
     let running = bench.start();
     let event = bench.say(work()).await;
     // The same work order said again, in the same state, is no news.
@@ -323,8 +331,15 @@ async fn after_a_crash_a_webhook_is_sent_again_with_its_id() {
 
 #[tokio::test]
 async fn after_a_crash_a_mail_that_may_have_gone_out_is_unknown() {
+    for database in TestDatabase::each().await.unwrap() {
+        a_mail_that_may_have_gone_out_is_unknown_on(database).await;
+    }
+}
+
+async fn a_mail_that_may_have_gone_out_is_unknown_on(database: TestDatabase) {
     let mail = MailServer::start(Manner::Accept).await;
-    let bench = bench(Settings { smtp: smtp(mail.address), ..Settings::default() }).await;
+    let settings = Settings { smtp: smtp(mail.address), ..Settings::default() };
+    let bench = bench_on(database, settings).await;
     let event = bench.left_in_sending(Channel::Email, true).await;
     let running = bench.start();
     let unknown = bench.until(Channel::Email, NotificationState::Unknown).await;
@@ -352,7 +367,13 @@ async fn after_a_crash_a_mail_that_never_left_is_sent() {
 
 #[tokio::test]
 async fn reading_a_message_keeps_the_first_reader() {
-    let bench = bench(Settings::default()).await;
+    for database in TestDatabase::each().await.unwrap() {
+        reading_keeps_the_first_reader_on(database).await;
+    }
+}
+
+async fn reading_keeps_the_first_reader_on(database: TestDatabase) {
+    let bench = bench_on(database, Settings::default()).await;
     let event = bench.say(work()).await;
     let tx = bench.bus.records().begin().await.unwrap();
     bench.service().notify(&event, &tx).await.unwrap();

@@ -122,15 +122,18 @@ impl Call {
     }
 }
 
+/// A status, and where a redirect leads.
+type Answer = (u16, Option<&'static str>);
+
 /// What the receiver answers to its calls, one after the other, then 204.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
-    answers: Arc<Mutex<Vec<(u16, Option<&'static str>)>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Receiver {
-    pub(super) async fn start(answers: &[(u16, Option<&'static str>)]) -> (Self, SocketAddr) {
+    pub(super) async fn start(answers: &[Answer]) -> (Self, SocketAddr) {
         let receiver = Self::default();
         receiver.answers.lock().unwrap().extend(answers.iter().rev());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
