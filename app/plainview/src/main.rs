@@ -1,1 +1,21 @@
-fn main() {}
+//! `plainview`: one program that watches a plant.
+
+mod assets;
+mod cli;
+mod compose;
+mod config;
+mod logging;
+mod mqtt;
+mod platform;
+mod recordings;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(std::env::vars().collect())
+}

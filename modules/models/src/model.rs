@@ -218,7 +218,7 @@ pub fn resolve<'a>(
 ) -> Option<&'a ModelVersion> {
     let mut own = versions.iter().filter(|version| version.name == name);
     match wanted {
-        "latest" | "auto" => own.max_by(|a, b| order(&a.version).cmp(&order(&b.version))),
+        "latest" | "auto" => own.max_by_key(|version| order(&version.version)),
         exact => own.find(|version| version.version == exact),
     }
 }
@@ -246,7 +246,7 @@ pub fn models(versions: &[ModelVersion]) -> Vec<Model> {
 pub fn newest_first(versions: &[ModelVersion], name: &str) -> Vec<ModelVersion> {
     let mut own: Vec<ModelVersion> =
         versions.iter().filter(|version| version.name == name).cloned().collect();
-    own.sort_by(|a, b| order(&b.version).cmp(&order(&a.version)));
+    own.sort_by_key(|one| std::cmp::Reverse(order(&one.version)));
     own
 }
 

@@ -222,8 +222,9 @@ impl Models {
 
 /// A day in steps, when a day is a whole number of them.
 fn season(step: Duration) -> Option<usize> {
-    let per_day = DAY.as_micros() / step.as_micros().max(1);
-    (DAY.as_micros() % step.as_micros().max(1) == 0)
-        .then(|| usize::try_from(per_day).ok())
-        .flatten()
+    let step = step.as_micros().max(1);
+    if !DAY.as_micros().is_multiple_of(step) {
+        return None;
+    }
+    usize::try_from(DAY.as_micros() / step).ok()
 }

@@ -6,8 +6,6 @@ use store::records::RecordsError;
 pub enum WebError {
     #[error("key records")]
     Records(#[from] RecordsError),
-    #[error("key records")]
-    Database(#[from] sea_orm::DbErr),
     #[error("stored role `{role}` of key `{name}` is unknown")]
     UnknownRole { name: String, role: String },
     #[error("a key named `{name}` exists")]
@@ -26,7 +24,6 @@ impl Retryable for WebError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Records(error) => error.is_retryable(),
-            Self::Database(_) => true,
             _ => false,
         }
     }

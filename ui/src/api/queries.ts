@@ -114,52 +114,56 @@ export const runQuery = (correlationId: string) =>
     },
   });
 
-/** Anomalies that touch the window. The key is rounded so that a moving window is one entry. */
-export const anomaliesQuery = (window: Window) =>
+/** A live window keeps one entry in the cache and moves its ends at each fetch: the old picture stays until
+ *  the new one is whole, also when the new one never comes. */
+function keyOf(window: Window, live: boolean): readonly (string | number)[] {
+  return live ? ["live", Math.round(window.to - window.from)] : [window.from, window.to];
+}
+
+function boundsOf(window: Window, live: boolean): Window {
+  if (!live) return window;
+  const to = Date.now();
+  return { from: to - (window.to - window.from), to };
+}
+
+/** Anomalies that touch the window. */
+export const anomaliesQuery = (window: Window, live: boolean) =>
   queryOptions({
-    queryKey: [
-      "anomalies",
-      Math.round((window.to - window.from) / 60_000),
-      Math.floor(window.from / 300_000),
-    ],
-    queryFn: ({ signal }) =>
-      get<Page<Anomaly>>(
-        "/anomalies",
-        { from: iso(window.from), to: iso(window.to), limit: LIST_MAX },
-        signal,
-      ),
+    queryKey: ["anomalies", ...keyOf(window, live)],
+    queryFn: ({ signal }) => {
+      const { from, to } = boundsOf(window, live);
+      return get<Page<Anomaly>>("/anomalies", { from: iso(from), to: iso(to), limit: LIST_MAX }, signal);
+    },
     staleTime: 60_000,
     placeholderData: keepPreviousData,
   });
 
-/** The server bounds the number of sensors of one call by its URL; so do we. */
+/** The server bounds the number of sensors of one call; so do we. */
 const SENSORS_PER_CALL = 50;
+const REFRESH_LEAST_MS = 10_000;
+const REFRESH_MOST_MS = 60_000;
 
 export const readingsQuery = (sensors: readonly string[], window: Window, buckets: number, live: boolean) => {
   const width = (window.to - window.from) / buckets;
-  const refresh = Math.min(60_000, Math.max(10_000, width));
-  const edge = live ? Math.floor(window.to / refresh) : window.to;
+  const refresh = Math.min(REFRESH_MOST_MS, Math.max(REFRESH_LEAST_MS, width));
   return queryOptions({
-    queryKey: ["readings", sensors.join(" "), Math.round(window.to - window.from), edge, buckets],
+    queryKey: ["readings", sensors.join(" "), buckets, ...keyOf(window, live)],
     queryFn: async ({ signal }) => {
+      const { from, to } = boundsOf(window, live);
       const all: Series[] = [];
       for (let start = 0; start < sensors.length; start += SENSORS_PER_CALL) {
         const part = await get<{ series: Series[] }>(
           "/sensors/readings",
-          {
-            sensor: sensors.slice(start, start + SENSORS_PER_CALL),
-            from: iso(window.from),
-            to: iso(window.to),
-            buckets,
-          },
+          { sensor: sensors.slice(start, start + SENSORS_PER_CALL), from: iso(from), to: iso(to), buckets },
           signal,
         );
         all.push(...part.series);
       }
-      return { series: all, from: window.from, to: window.to };
+      return { series: all, from, to };
     },
     enabled: sensors.length > 0,
     staleTime: live ? refresh : 300_000,
+    refetchInterval: live ? refresh : false,
     gcTime: 120_000,
     placeholderData: keepPreviousData,
   });

@@ -94,18 +94,27 @@ function windowOf(incident: IncidentDetail, now: number): { from: number; to: nu
   return { from: first - span * 0.15, to: end + span * 0.08 };
 }
 
+/** The last whole answer: a window that grows has no entry of its own in the cache to fall back on. */
+function useLast<T>(data: T | undefined): T | undefined {
+  const [last, setLast] = useState(data);
+  if (data !== undefined && data !== last) setLast(data);
+  return data ?? last;
+}
+
 function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: React.ReactNode }) {
   const incident = tagged.value;
-  const now = useNow(15_000);
+  const now = useNow(20_000);
   const { sensors } = useSite();
   const window = useMemo(() => windowOf(incident, now), [incident, now]);
   const own = incident.sensors.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE);
-  const readings = useQuery(readingsQuery(incident.sensors.slice(0, 3), window, BUCKETS, isOpen(incident)));
-  const series = useMemo(
-    () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
-    [readings.data],
+  const readings = useLast(
+    useQuery(readingsQuery(incident.sensors.slice(0, 3), window, BUCKETS, false)).data,
   );
-  const anomalies = useQuery(anomaliesQuery(window)).data?.items ?? NONE;
+  const series = useMemo(
+    () => new Map<string, Series>((readings?.series ?? NONE).map((s) => [s.sensor, s])),
+    [readings],
+  );
+  const anomalies = useLast(useQuery(anomaliesQuery(window, false)).data)?.items ?? NONE;
   const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
   const works = useQuery(workQuery).data?.items ?? NONE;
   const touches = (sensor: string | null) => sensor !== null && incident.sensors.includes(sensor);

@@ -130,7 +130,7 @@ function Explore() {
     () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
     [readings.data],
   );
-  const marksOf = useMarks(window, troubles);
+  const marksOf = useMarks(window, live, troubles);
   const events = useDecisionMarks(keys);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
   const shown = useMemo(
@@ -217,8 +217,12 @@ function Explore() {
   );
 }
 
-function useMarks(window: Window, troubles: readonly Trouble[]): (sensor: string) => SensorMarks {
-  const anomalies = useQuery(anomaliesQuery(window)).data?.items ?? NONE;
+function useMarks(
+  window: Window,
+  live: boolean,
+  troubles: readonly Trouble[],
+): (sensor: string) => SensorMarks {
+  const anomalies = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
   const end = Math.round(window.to / 10_000) * 10;
   return useCallback(
     (sensor: string) => ({

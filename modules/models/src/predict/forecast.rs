@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_season_is_repeated() {
-        let day: Vec<f64> = (0..240).map(|n| (f64::from(n % 24) / 24.0 * 6.283).sin()).collect();
+        let day: Vec<f64> =
+            (0..240).map(|n| (f64::from(n % 24) / 24.0 * std::f64::consts::TAU).sin()).collect();
         let forecast = forecast(&day, 24, Some(24)).unwrap();
         assert_eq!(forecast.method, Method::SeasonalNaive { season: 24 });
         assert!((forecast.steps[6].mean - day[6]).abs() < 1e-9);

@@ -35,6 +35,20 @@ impl Door {
     ) -> Result<(), TelemetryError> {
         self.0.declare(declaration, origin).await
     }
+
+    /// The expected range of a sensor as registered: low and high, each when known. `None` for a
+    /// sensor that nobody knows.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn range_of(
+        &self,
+        key: &SensorKey,
+    ) -> Result<Option<(Option<f64>, Option<f64>)>, TelemetryError> {
+        self.0.ensure_loaded().await?;
+        let profile = self.0.registry.get(key).map(|entry| entry.sensor.profile);
+        Ok(profile.map(|profile| (profile.expected_low, profile.expected_high)))
+    }
 }
 
 impl Telemetry {

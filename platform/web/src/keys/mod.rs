@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kernel::{SharedClock, Timestamp};
+use rand::RngExt;
 use serde::Serialize;
 use store::records::{Migration, Records};
 
@@ -99,7 +100,9 @@ impl Keys {
         expires_at: Option<Timestamp>,
     ) -> Result<NewKey, WebError> {
         check_name(name)?;
-        let (prefix, secret) = secret::generate();
+        let mut entropy: secret::Entropy = [0; size_of::<secret::Entropy>()];
+        rand::rng().fill(&mut entropy);
+        let (prefix, secret) = secret::from_entropy(&entropy);
         let key = Key {
             id: uuid::Uuid::now_v7().to_string(),
             name: name.to_owned(),

@@ -38,6 +38,12 @@ mod row {
 
 use row::{ActiveModel, Column, Entity, Model};
 
+impl From<DbErr> for WebError {
+    fn from(error: DbErr) -> Self {
+        Self::Records(RecordsError::Database(error))
+    }
+}
+
 pub(super) fn migrations() -> Vec<Migration> {
     let name = Alias::new;
     let table = Table::create()

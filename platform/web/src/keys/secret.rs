@@ -5,10 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 const SECRET_BYTES: usize = 32;
 const PREFIX_BYTES: usize = 6;
 
+/// What a key is made from; drawn from a cryptographic source.
+pub(super) type Entropy = [u8; SECRET_BYTES + PREFIX_BYTES];
+
 /// The public prefix and the whole key, `pv_<prefix>_<secret>`.
-pub(super) fn generate() -> (String, String) {
-    let random: [u8; SECRET_BYTES] = rand::random();
-    let id: [u8; PREFIX_BYTES] = rand::random();
+pub(super) fn from_entropy(entropy: &Entropy) -> (String, String) {
+    let (id, random) = entropy.split_at(PREFIX_BYTES);
     let prefix: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let key = format!("pv_{prefix}_{}", URL_SAFE_NO_PAD.encode(random));
     (prefix, key)

@@ -14,6 +14,7 @@ const BEHIND_MAX: usize = 512;
 const BATCH: u64 = 256;
 /// How long one wait for the log lasts; it ends earlier with the first event.
 const WAIT: Duration = Duration::from_secs(10);
+/// One task a process asks, so its pauses need no jitter.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// One event, written once for all readers.
@@ -102,7 +103,7 @@ impl Hub {
                         failures,
                         "event log not read; trying again"
                     );
-                    tokio::time::sleep(RETRY.pause(failures, rand::random())).await;
+                    tokio::time::sleep(RETRY.pause(failures, 1.0)).await;
                 }
             }
         }

@@ -559,3 +559,93 @@ async fn a_really_full_disk_loses_nothing_and_recovers() {
     fixture.open();
     assert_eq!(all(fixture.embedded(), id).await.len(), acked as usize);
 }
+
+const WRITERS: usize = 4;
+const READINGS_PER_APPEND: i64 = 50;
+const KILLS: u64 = 6;
+
+/// The other half of [`kill_loses_nothing_acknowledged`]: appends for ever to the directory it
+/// reads from its input, and says after each acknowledgement how far its writer has come.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "started by kill_loses_nothing_acknowledged"]
+async fn appends_until_killed() {
+    let mut dir = String::new();
+    std::io::stdin().read_line(&mut dir).unwrap();
+    let mut options = EmbeddedOptions::new(dir.trim(), SystemClock::shared());
+    options.seal_points = 2_000;
+    let store = Embedded::open(options).unwrap();
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let id = sensor(&store, &format!("w{writer}")).await;
+        let mut next = all(&store, id).await.len() as i64;
+        let store = Arc::clone(&store);
+        writers.push(tokio::spawn(async move {
+            loop {
+                match store.append(batch(id, next..next + READINGS_PER_APPEND)).await {
+                    Ok(_) => next += READINGS_PER_APPEND,
+                    Err(SeriesError::Busy { .. }) => {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        continue;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                println!("acked {writer} {next}");
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+#[test]
+fn kill_loses_nothing_acknowledged() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut acked = [0; WRITERS];
+    for round in 0..KILLS {
+        let name = concat!(module_path!(), "::appends_until_killed");
+        let name = name.split_once("::").unwrap().1;
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", name, "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{}", dir.path().display()).unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Killed at another point of sealing each time.
+        for _ in 0..150 + round * 61 {
+            note_ack(&lines.next().unwrap().unwrap(), &mut acked);
+        }
+        child.kill().unwrap();
+        // What was acknowledged before the kill and is still in the pipe counts too.
+        lines.map_while(Result::ok).for_each(|line| note_ack(&line, &mut acked));
+        child.wait().unwrap();
+    }
+    assert!(acked.iter().all(|count| *count > 0), "{acked:?}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = EmbeddedOptions::new(dir.path(), SystemClock::shared());
+        let store = Embedded::open(options).unwrap();
+        for (writer, acked) in acked.into_iter().enumerate() {
+            let id = sensor(&store, &format!("w{writer}")).await;
+            let stored = all(&store, id).await;
+            assert!(stored.len() as i64 >= acked, "{} of {acked} acknowledged", stored.len());
+            let wanted = batch(id, 0..stored.len() as i64);
+            assert!(stored.iter().map(|p| p.value).eq(wanted.value));
+        }
+    });
+}
+
+fn note_ack(line: &str, acked: &mut [i64; WRITERS]) {
+    if let Some((_, words)) = line.split_once("acked ")
+        && let Some((writer, count)) = words.split_once(' ')
+        && let (Ok(writer), Ok(count)) = (writer.parse::<usize>(), count.parse())
+    {
+        acked[writer] = acked[writer].max(count);
+    }
+}
