@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Handler;
 use crate::records::parked::{self, Parked};
 use crate::records::{events, progress};
-use crate::status::{Handle, chain, shorten, spread};
+use crate::status::{Handle, chain, shorten};
 use crate::{AgentState, Bus, BusError, Filter, HandlerError, Offset, RetryPolicy, letters};
 
 /// Events fetched, and parked deliveries looked at, in one round.
@@ -270,7 +270,7 @@ impl Consumer {
     /// When to try again after `attempts` failed ones; `None` when no further one may help.
     fn next_attempt(&self, event: &Event, attempts: u32, failure: &Failure) -> Option<Timestamp> {
         let again = !failure.poison && attempts <= self.policy.retries_max;
-        let jitter = spread((self.name, event.id, attempts));
+        let jitter = kernel::spread((self.name, event.id, attempts));
         let pause = || self.policy.backoff.pause(attempts, jitter);
         again.then(|| self.bus.clock().now().plus(pause()))
     }

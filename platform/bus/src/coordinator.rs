@@ -15,7 +15,7 @@ use crate::agent::{Runner, Work};
 use crate::consumer::{Consumer, panic_text};
 use crate::log::POLL;
 use crate::records::{events, parked, progress};
-use crate::status::{Handle, chain, spread};
+use crate::status::{Handle, chain};
 use crate::{
     Agent, AgentReport, AgentState, Bus, BusError, Offset, RetryPolicy, TaskContext, TaskError,
 };
@@ -220,7 +220,7 @@ impl Keeper {
             self.handle.restarted();
             crashes = if began.elapsed() >= STEADY { 1 } else { crashes.saturating_add(1) };
             self.tell().await;
-            let jitter = spread((self.name, self.bus.clock().monotonic()));
+            let jitter = kernel::spread((self.name, self.bus.clock().monotonic()));
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(RESTART.pause(crashes, jitter)) => {}

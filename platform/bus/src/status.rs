@@ -1,4 +1,3 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -113,14 +112,6 @@ impl Handle {
     }
 }
 
-/// Spreads pauses: a number in `0.0..1.0` that looks random and depends on `what` alone, so that
-/// a run can be repeated and no two agents or events wait in step.
-pub(crate) fn spread(what: impl Hash) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 /// The longest cause chain kept; the rest of a chain is hardly read.
 const CHAIN_BYTES_MAX: usize = 8 * 1024;
 
@@ -172,15 +163,6 @@ mod tests {
         assert_eq!(chain(&error), "outer: inner: disk gone");
         let wrapped = crate::HandlerError::retry(error);
         assert_eq!(chain(&wrapped), "outer: inner: disk gone");
-    }
-
-    #[test]
-    fn pauses_are_spread_over_the_whole_range() {
-        let mut buckets = [0_u32; 10];
-        for attempt in 0..1_000_u32 {
-            buckets[(spread(("agent", attempt)) * 10.0) as usize] += 1;
-        }
-        assert!(buckets.iter().all(|count| (50..200).contains(count)), "{buckets:?}");
     }
 
     #[test]

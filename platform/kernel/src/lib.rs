@@ -18,7 +18,7 @@ pub use event::{Event, EventDraft, EventType};
 pub use ids::{CorrelationId, EventId};
 pub use quality::{Quality, Reason};
 pub use reading::Reading;
-pub use retry::{Backoff, Retryable};
+pub use retry::{Backoff, Retryable, spread};
 pub use sensor::{AssetKey, SensorKey, SensorKeyError, SensorKind};
 pub use time::{Timestamp, TimestampError};
 pub use units::{Unit, UnitError, convert};

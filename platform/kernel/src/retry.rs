@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// Whether trying again can help. Every error that crosses a seam answers this.
@@ -23,6 +24,15 @@ impl Backoff {
     }
 }
 
+/// Spreads pauses: a number in `0.0..1.0` that looks random and depends on `what` alone, so that
+/// a run can be repeated and no two that wait for the same thing wait in step.
+#[must_use]
+pub fn spread(what: impl Hash) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +44,14 @@ mod tests {
         assert_eq!(backoff.pause(3, 1.0), Duration::from_secs(4));
         assert_eq!(backoff.pause(3, 0.0), Duration::from_secs(2));
         assert_eq!(backoff.pause(99, 1.0), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn pauses_are_spread_over_the_whole_range() {
+        let mut buckets = [0_u32; 10];
+        for attempt in 0..1_000_u32 {
+            buckets[(spread(("agent", attempt)) * 10.0) as usize] += 1;
+        }
+        assert!(buckets.iter().all(|count| (50..200).contains(count)), "{buckets:?}");
     }
 }

@@ -115,7 +115,9 @@ impl Notifications {
     async fn settle(&self, stored: Stored, outcome: Outcome) -> Result<(), NotificationsError> {
         let Stored { mut notification, event, .. } = stored;
         let now = self.bus.clock().now();
-        let settled = decide::settle(outcome, notification.attempts, rand::random(), now);
+        let attempts = notification.attempts;
+        let jitter = kernel::spread((notification.notification_id, attempts));
+        let settled = decide::settle(outcome, attempts, jitter, now);
         notification.state = settled.state;
         notification.error = settled.error;
         notification.sent_at = (settled.state == NotificationState::Sent).then_some(now);

@@ -163,7 +163,8 @@ impl Broker {
             let broker = self.settings.name.as_str();
             tracing::warn!(broker, failures, error = %error, "broker connection lost");
             let attempt = if open { u32::MAX } else { failures };
-            let pause = self.backoff.pause(attempt, rand::random());
+            let jitter = kernel::spread((&self.settings.client_id, self.clock.now()));
+            let pause = self.backoff.pause(attempt, jitter);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}

@@ -139,9 +139,10 @@ impl Worker {
                     tracing::warn!(source = %self.source, attempt, again, error = %error, "readings not stored");
                 }
             }
+            let jitter = kernel::spread((&self.source, self.clock.now()));
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(STORE_AGAIN.pause(attempt, rand::random())) => {}
+                () = tokio::time::sleep(STORE_AGAIN.pause(attempt, jitter)) => {}
             }
         }
     }
