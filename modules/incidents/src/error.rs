@@ -1,6 +1,6 @@
 use bus::{BusError, HandlerError};
 use kernel::Retryable;
-use store::records::RecordsError;
+use store::records::{QueryError, RecordsError};
 use uuid::Uuid;
 use web::ErrorCode;
 
@@ -27,7 +27,7 @@ pub enum IncidentsError {
     #[error("records")]
     Records(#[from] RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] QueryError),
     #[error("bus")]
     Bus(#[from] BusError),
 }
@@ -35,7 +35,8 @@ pub enum IncidentsError {
 impl Retryable for IncidentsError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Race | Self::Database(_) => true,
+            Self::Race => true,
+            Self::Database(error) => error.is_retryable(),
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
             _ => false,

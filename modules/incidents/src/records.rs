@@ -34,6 +34,12 @@ mod counter {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+impl From<sea_orm::DbErr> for IncidentsError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     let mut changes = vec![Change::Table(
         Table::create()
@@ -87,7 +93,7 @@ fn from_body<T: DeserializeOwned>(field: &'static str, body: &str) -> Result<T, 
 fn race(error: sea_orm::DbErr) -> IncidentsError {
     match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => IncidentsError::Race,
-        _ => IncidentsError::Database(error),
+        _ => error.into(),
     }
 }
 

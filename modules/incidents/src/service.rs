@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bus::Bus;
 use kernel::Timestamp;
-use sea_orm::DatabaseConnection;
 use store::records::Tx;
 
 use crate::detect::delays::AlarmPolicy;
@@ -48,10 +47,6 @@ impl Incidents {
 
     fn now(&self) -> Timestamp {
         self.bus.clock().now()
-    }
-
-    fn read(&self) -> &DatabaseConnection {
-        self.bus.records().read()
     }
 
     async fn begin(&self) -> Result<Tx, IncidentsError> {

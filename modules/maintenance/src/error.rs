@@ -1,6 +1,6 @@
 use bus::{BusError, HandlerError};
 use kernel::{Retryable, Timestamp};
-use store::records::RecordsError;
+use store::records::{QueryError, RecordsError};
 use uuid::Uuid;
 use web::ErrorCode;
 
@@ -39,7 +39,7 @@ pub enum MaintenanceError {
     #[error("records")]
     Records(#[from] RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] QueryError),
     #[error("bus")]
     Bus(#[from] BusError),
 }
@@ -47,7 +47,8 @@ pub enum MaintenanceError {
 impl Retryable for MaintenanceError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Race | Self::Database(_) => true,
+            Self::Race => true,
+            Self::Database(error) => error.is_retryable(),
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
             _ => false,

@@ -33,6 +33,12 @@ mod counter {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+impl From<sea_orm::DbErr> for MaintenanceError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     let mut changes = vec![Change::Table(
         Table::create()
@@ -85,7 +91,7 @@ fn from_body<T: DeserializeOwned>(field: &'static str, body: &str) -> Result<T, 
 fn race(error: sea_orm::DbErr) -> MaintenanceError {
     match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => MaintenanceError::Race,
-        _ => MaintenanceError::Database(error),
+        _ => error.into(),
     }
 }
 

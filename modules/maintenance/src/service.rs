@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bus::Bus;
 use kernel::Timestamp;
-use sea_orm::DatabaseConnection;
 use store::records::Tx;
 use tokio::sync::Notify;
 
@@ -55,10 +54,6 @@ impl Maintenance {
 
     fn now(&self) -> Timestamp {
         self.bus.clock().now()
-    }
-
-    fn read(&self) -> &DatabaseConnection {
-        self.bus.records().read()
     }
 
     async fn begin(&self) -> Result<Tx, MaintenanceError> {

@@ -1,6 +1,6 @@
 use bus::{BusError, HandlerError};
 use kernel::Retryable;
-use store::records::RecordsError;
+use store::records::{QueryError, RecordsError};
 use store::series::SeriesError;
 use web::ErrorCode;
 
@@ -22,7 +22,7 @@ pub enum ModelsError {
     #[error("records")]
     Records(#[from] RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] QueryError),
     #[error("bus")]
     Bus(#[from] BusError),
 }
@@ -30,7 +30,7 @@ pub enum ModelsError {
 impl Retryable for ModelsError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Database(_) => true,
+            Self::Database(error) => error.is_retryable(),
             Self::Series(error) => error.is_retryable(),
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),

@@ -28,6 +28,12 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl From<sea_orm::DbErr> for ModelsError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     let index = |name: &str, column: Column| {
         let mut statement = Index::create();

@@ -7,7 +7,7 @@ pub enum NotificationsError {
     #[error("records")]
     Records(#[from] store::records::RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] store::records::QueryError),
     #[error("event log")]
     Bus(#[from] bus::BusError),
     #[error("payload of {kind} cannot be read or written")]
@@ -23,7 +23,7 @@ impl Retryable for NotificationsError {
         match self {
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
-            Self::Database(_) => true,
+            Self::Database(error) => error.is_retryable(),
             Self::Payload { .. } | Self::Damaged { .. } | Self::Unknown { .. } => false,
         }
     }

@@ -66,6 +66,12 @@ pub(crate) struct Selection {
     pub(crate) limit: u64,
 }
 
+impl From<sea_orm::DbErr> for NotificationsError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     let text = |column: Column| ColumnDef::new(column).text().not_null().take();
     let table = Table::create()

@@ -7,7 +7,7 @@ pub enum PlantError {
     #[error("records")]
     Records(#[from] store::records::RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] store::records::QueryError),
     #[error("readings were not taken")]
     Sink(#[from] sense::SinkError),
     #[error("the port `{port}` failed")]
@@ -33,7 +33,8 @@ impl Retryable for PlantError {
         match self {
             Self::Records(error) => error.is_retryable(),
             Self::Sink(error) => error.is_retryable(),
-            Self::Database(_) | Self::Port { .. } | Self::Busy { .. } => true,
+            Self::Database(error) => error.is_retryable(),
+            Self::Port { .. } | Self::Busy { .. } => true,
             Self::Damaged { .. }
             | Self::Invalid { .. }
             | Self::Disabled

@@ -1,6 +1,6 @@
 use bus::BusError;
 use kernel::{Retryable, SensorKey};
-use store::records::RecordsError;
+use store::records::{QueryError, RecordsError};
 use store::series::SeriesError;
 
 /// What can go wrong in telemetry.
@@ -17,7 +17,7 @@ pub enum TelemetryError {
     #[error("records")]
     Records(#[from] RecordsError),
     #[error("records")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] QueryError),
     #[error("events")]
     Bus(#[from] BusError),
     #[error("encoding of {what}")]
@@ -32,7 +32,7 @@ impl Retryable for TelemetryError {
             Self::Series(error) => error.is_retryable(),
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
-            Self::Database(_) => true,
+            Self::Database(error) => error.is_retryable(),
             _ => false,
         }
     }

@@ -46,7 +46,7 @@ impl Incidents {
 
     /// Lets silence count: pending alarms ring, returned ones end. Returns how many changed.
     pub(crate) async fn ripen_due(&self) -> Result<u64, IncidentsError> {
-        let keys = trackers::ripe(self.read(), self.now(), DUE_MAX).await?;
+        let keys = trackers::ripe(self.bus.records().read(), self.now(), DUE_MAX).await?;
         let mut changed = 0;
         for key in keys {
             let tx = self.begin().await?;
@@ -185,7 +185,7 @@ impl Incidents {
 
     /// Ends shelvings whose time is over. Returns how many.
     pub(crate) async fn unshelve_due(&self) -> Result<u64, IncidentsError> {
-        let due = table::unshelve_due(self.read(), self.now(), DUE_MAX).await?;
+        let due = table::unshelve_due(self.bus.records().read(), self.now(), DUE_MAX).await?;
         let mut changed = 0;
         for id in due {
             match self.unshelve(id).await {
@@ -228,8 +228,8 @@ impl Incidents {
         at: Option<Timestamp>,
     ) -> Result<Alert, IncidentsError> {
         let found = match at {
-            Some(at) => history::find_at(self.read(), id, at).await?,
-            None => table::find(self.read(), id).await?.map(|stored| stored.alert),
+            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.alert),
         };
         found.ok_or(IncidentsError::NoSuchAlert(id))
     }
@@ -240,7 +240,9 @@ impl Incidents {
     ) -> Result<Listed<Alert>, IncidentsError> {
         let items = match wanted.at {
             Some(at) => self.alerts_at(wanted, at).await?,
-            None => table::list(self.read(), &wanted.filter, wanted.limit + 1).await?,
+            None => {
+                table::list(self.bus.records().read(), &wanted.filter, wanted.limit + 1).await?
+            }
         };
         Ok(page(items, wanted.limit, |alert| alert.number.to_string()))
     }
@@ -258,8 +260,15 @@ impl Incidents {
         let enough = usize::try_from(wanted.limit + 1).unwrap_or(usize::MAX);
         let (mut before, mut found) = (filter.before, Vec::new());
         loop {
-            let chunk: Vec<Alert> =
-                history::list_at(self.read(), table::KIND, at, &states, before, CHUNK).await?;
+            let chunk: Vec<Alert> = history::list_at(
+                self.bus.records().read(),
+                table::KIND,
+                at,
+                &states,
+                before,
+                CHUNK,
+            )
+            .await?;
             let more = chunk.len() as u64 == CHUNK;
             before = chunk.last().map(|alert| alert.number);
             found.extend(chunk.into_iter().filter(|alert| passes(alert, filter)));
@@ -272,8 +281,8 @@ impl Incidents {
 
     pub(crate) async fn alarm_quality(&self, window: Duration) -> Result<Quality, IncidentsError> {
         let now = self.now();
-        let rings = rings::between(self.read(), now.minus(window), now).await?;
-        let (all, stale) = table::standing(self.read(), now.minus(STALE)).await?;
+        let rings = rings::between(self.bus.records().read(), now.minus(window), now).await?;
+        let (all, stale) = table::standing(self.bus.records().read(), now.minus(STALE)).await?;
         Ok(learn::quality(&rings, Standing { all, stale }, window, now))
     }
 }

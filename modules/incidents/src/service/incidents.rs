@@ -105,7 +105,7 @@ impl Incidents {
 
     /// Ends dismissals whose time is over. Returns how many.
     pub(crate) async fn dismissals_due(&self) -> Result<u64, IncidentsError> {
-        let due = table::dismissals_due(self.read(), self.now(), DUE_MAX).await?;
+        let due = table::dismissals_due(self.bus.records().read(), self.now(), DUE_MAX).await?;
         let mut changed = 0;
         for id in due {
             let tx = self.begin().await?;
@@ -141,12 +141,14 @@ impl Incidents {
         at: Option<Timestamp>,
     ) -> Result<(IncidentDetail, i64), IncidentsError> {
         let unknown = || IncidentsError::NoSuchIncident(id);
-        let present = table::find(self.read(), id).await?.ok_or_else(unknown)?;
+        let present = table::find(self.bus.records().read(), id).await?.ok_or_else(unknown)?;
         let incident: Incident = match at {
-            Some(at) => history::find_at(self.read(), id, at).await?.ok_or_else(unknown)?,
+            Some(at) => {
+                history::find_at(self.bus.records().read(), id, at).await?.ok_or_else(unknown)?
+            }
             None => present.incident,
         };
-        let timeline = entries::of(self.read(), &incident, at).await?;
+        let timeline = entries::of(self.bus.records().read(), &incident, at).await?;
         let mut alerts: Vec<Alert> = Vec::with_capacity(incident.alerts.len());
         for alert in &incident.alerts {
             match self.alert(alert.0, at).await {
@@ -167,11 +169,12 @@ impl Incidents {
         let (before, more) = (wanted.before, wanted.limit + 1);
         let items: Vec<Incident> = match wanted.at {
             Some(at) => {
-                history::list_at(self.read(), table::KIND, at, &states, before, more).await?
+                history::list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
+                    .await?
             }
             None => {
                 let asset = wanted.asset.as_deref();
-                table::list(self.read(), &states, asset, before, more).await?
+                table::list(self.bus.records().read(), &states, asset, before, more).await?
             }
         };
         Ok(page(items, wanted.limit, |incident| incident.number.to_string()))

@@ -162,7 +162,7 @@ impl Maintenance {
 
     /// Expires what nobody answered and asks deferred questions again. Returns how many changed.
     pub(crate) async fn lapse_due(&self) -> Result<u64, MaintenanceError> {
-        let due = table::due(self.read(), self.now(), LAPSES_MAX).await?;
+        let due = table::due(self.bus.records().read(), self.now(), LAPSES_MAX).await?;
         let mut changed = 0;
         for id in due {
             match self.lapse(id).await {
@@ -200,8 +200,8 @@ impl Maintenance {
         at: Option<Timestamp>,
     ) -> Result<Decision, MaintenanceError> {
         let found = match at {
-            Some(at) => history::find_at(self.read(), id, at).await?,
-            None => table::find(self.read(), id).await?.map(|stored| stored.decision),
+            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.decision),
         };
         found.ok_or(MaintenanceError::NoSuchDecision(id))
     }
@@ -214,9 +214,10 @@ impl Maintenance {
         let (before, more) = (wanted.before, wanted.limit + 1);
         let items = match wanted.at {
             Some(at) => {
-                history::list_at(self.read(), table::KIND, at, &states, before, more).await?
+                history::list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
+                    .await?
             }
-            None => table::list(self.read(), &states, before, more).await?,
+            None => table::list(self.bus.records().read(), &states, before, more).await?,
         };
         Ok(page(items, wanted.limit, |decision| decision.number.to_string()))
     }

@@ -60,7 +60,7 @@ impl Maintenance {
     }
 
     pub(super) async fn has_report_to_make(&self) -> Result<bool, MaintenanceError> {
-        table::has_claimable(self.read(), self.now()).await
+        table::has_claimable(self.bus.records().read(), self.now()).await
     }
 
     /// Makes the next report that waits. `false` when none does.
@@ -97,7 +97,7 @@ impl Maintenance {
             starts_to: Some(report.to),
             ..Wanted::default()
         };
-        let work = work::list(self.read(), &wanted, REPORT_ROWS_MAX).await?;
+        let work = work::list(self.bus.records().read(), &wanted, REPORT_ROWS_MAX).await?;
         let rows = work.len() as u64;
         let content = match report.format {
             ReportFormat::Csv => report::csv(&work)?,
@@ -107,7 +107,7 @@ impl Maintenance {
     }
 
     pub(crate) async fn report(&self, id: Uuid) -> Result<Report, MaintenanceError> {
-        let found = table::find(self.read(), id).await?;
+        let found = table::find(self.bus.records().read(), id).await?;
         found.map(|(report, _)| report).ok_or(MaintenanceError::NoSuchReport(id))
     }
 
@@ -115,7 +115,7 @@ impl Maintenance {
         &self,
         id: Uuid,
     ) -> Result<(Report, String), MaintenanceError> {
-        let found = table::find(self.read(), id).await?;
+        let found = table::find(self.bus.records().read(), id).await?;
         let (report, content) = found.ok_or(MaintenanceError::NoSuchReport(id))?;
         match content {
             Some(content) => Ok((report, content)),

@@ -213,8 +213,8 @@ impl Maintenance {
         at: Option<Timestamp>,
     ) -> Result<WorkOrder, MaintenanceError> {
         let found = match at {
-            Some(at) => history::find_at(self.read(), id, at).await?,
-            None => table::find(self.read(), id).await?.map(|stored| stored.work),
+            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.work),
         };
         found.ok_or(MaintenanceError::NoSuchWork(id))
     }
@@ -229,9 +229,10 @@ impl Maintenance {
             Some(at) => {
                 let states: Vec<&str> = wanted.state.iter().map(|state| state.as_str()).collect();
                 let (kind, before) = (table::KIND, wanted.before);
-                history::list_at(self.read(), kind, at, &states, before, limit + 1).await?
+                history::list_at(self.bus.records().read(), kind, at, &states, before, limit + 1)
+                    .await?
             }
-            None => table::list(self.read(), wanted, limit + 1).await?,
+            None => table::list(self.bus.records().read(), wanted, limit + 1).await?,
         };
         Ok(page(items, limit, |work| work.number.to_string()))
     }
@@ -242,14 +243,14 @@ impl Maintenance {
         before: Option<Uuid>,
         limit: u64,
     ) -> Result<Listed<LogEntry>, MaintenanceError> {
-        let items = log::list(self.read(), asset, before, limit + 1).await?;
+        let items = log::list(self.bus.records().read(), asset, before, limit + 1).await?;
         Ok(page(items, limit, |entry| entry.event_id.to_string()))
     }
 
     pub(crate) async fn calendar_feed(&self) -> Result<String, MaintenanceError> {
         let now = self.now();
         let wanted = Wanted { starts_from: Some(now.minus(FEED_LOOK_BACK)), ..Wanted::default() };
-        let work = table::list(self.read(), &wanted, FEED_MAX).await?;
+        let work = table::list(self.bus.records().read(), &wanted, FEED_MAX).await?;
         Ok(calendar::feed(&work, now))
     }
 }

@@ -13,6 +13,12 @@ pub(crate) use runs::{end_run, end_runs, insert_run, list_runs, runs_since};
 
 use crate::error::PlantError;
 
+impl From<sea_orm::DbErr> for PlantError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     vec![Migration {
         name: "plant_0001_plant",

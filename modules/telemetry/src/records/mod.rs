@@ -13,6 +13,14 @@ pub(crate) use detectors::forget_detectors;
 pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
 
+use crate::error::TelemetryError;
+
+impl From<sea_orm::DbErr> for TelemetryError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 pub(crate) fn migrations() -> Vec<Migration> {
     vec![Migration {
         name: "telemetry_0001_first_light",

@@ -27,6 +27,39 @@ impl Retryable for RecordsError {
     }
 }
 
+/// A query of a module that failed.
+///
+/// Queries are fixed and tried on both databases, so what fails one mostly passes: the database is
+/// away or busy, or another transaction wrote between a look and a write. Only a value that the
+/// database cannot hold or that cannot be read back stays what it is.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct QueryError(#[from] DbErr);
+
+impl Retryable for QueryError {
+    fn is_retryable(&self) -> bool {
+        match &self.0 {
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => !is_about_data(error),
+            DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+fn is_about_data(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::Database(error) => error.code().is_some_and(|code| is_data_code(&code)),
+        SqlxError::ColumnDecode { .. } | SqlxError::Decode(_) | SqlxError::Encode(_) => true,
+        _ => false,
+    }
+}
+
+/// Postgres: class 22, data exception. SQLite: TOOBIG and MISMATCH.
+fn is_data_code(code: &str) -> bool {
+    if code.len() == 5 { code.starts_with("22") } else { ["18", "20"].contains(&code) }
+}
+
 /// Whether the same work may succeed later: the database was away, busy or full, or two
 /// transactions were in each other's way.
 fn is_transient(error: &DbErr) -> bool {
@@ -76,5 +109,17 @@ mod tests {
         for code in ["1", "19", "2067", "23505", "42P01", "22P02"] {
             assert!(!is_transient_code(code), "{code}");
         }
+    }
+
+    #[test]
+    fn a_query_is_tried_again_unless_its_data_are_at_fault() {
+        for code in ["22P02", "22021", "18", "20"] {
+            assert!(is_data_code(code), "{code}");
+        }
+        for code in ["5", "517", "2067", "23505", "40001", "08006", "25P02"] {
+            assert!(!is_data_code(code), "{code}");
+        }
+        assert!(QueryError(DbErr::Custom("elsewhere".into())).is_retryable());
+        assert!(!QueryError(DbErr::Type("no number".into())).is_retryable());
     }
 }

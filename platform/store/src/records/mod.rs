@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
-pub use error::RecordsError;
+pub use error::{QueryError, RecordsError};
 pub use schema::{Change, Migration};
 
 /// Which database keeps the records.
