@@ -574,12 +574,12 @@ async fn appends_until_killed() {
     let mut options = EmbeddedOptions::new(dir.trim(), SystemClock::shared());
     options.seal_points = 2_000;
     let store = Embedded::open(options).unwrap();
-    let mut writers = Vec::new();
+    let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let id = sensor(&store, &format!("w{writer}")).await;
         let mut next = all(&store, id).await.len() as i64;
         let store = Arc::clone(&store);
-        writers.push(tokio::spawn(async move {
+        writers.spawn(async move {
             loop {
                 match store.append(batch(id, next..next + READINGS_PER_APPEND)).await {
                     Ok(_) => next += READINGS_PER_APPEND,
@@ -587,15 +587,14 @@ async fn appends_until_killed() {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                         continue;
                     }
-                    Err(error) => panic!("{error}"),
+                    Err(error) => return error,
                 }
                 println!("acked {writer} {next}");
             }
-        }));
+        });
     }
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    let error = writers.join_next().await.unwrap().unwrap();
+    panic!("{error}");
 }
 
 #[test]
