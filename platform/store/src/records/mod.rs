@@ -76,7 +76,8 @@ impl Records {
         Ok(Tx { inner, deferred, commits: Arc::clone(&self.commits) })
     }
 
-    /// Brings the schema forward; see [`migrate`]. Returns the names newly applied.
+    /// Brings the schema forward, in order of name, each migration in a transaction of its own.
+    /// Several processes may do so at once. Returns the names newly applied.
     ///
     /// # Errors
     /// When a change fails (its migration is rolled back), or the database is newer than this

@@ -1,9 +1,9 @@
 //! Readings in SQLite files: a log of batches, and blocks per sensor in a file per day.
 //!
 //! - `log.db` takes appends. One thread writes it, commits everything that waits in one
-//!   transaction, syncs, and acknowledges ([`writer`]).
+//!   transaction, syncs, and acknowledges (`writer`).
 //! - `days/2026-11-19.db` holds the compressed blocks of one UTC day of event time. The sealer
-//!   moves readings there in the background ([`seal`]).
+//!   moves readings there in the background (`seal`).
 //! - Readings not yet in blocks are in memory too; on open they come from the log.
 //!
 //! Reads never touch the writing connections.
