@@ -40,11 +40,8 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Problem::of(&BODY_NOT_UTF8)
             .detail(format!("Byte {} begins no UTF-8 character.", error.valid_up_to()))
     })?;
-    if let Some(at) = too_deep(bytes) {
-        return Err(Problem::of(&JSON_TOO_DEEP).detail(format!(
-            "Byte {at} opens level {}; {DEPTH_MAX} levels are read.",
-            DEPTH_MAX + 1
-        )));
+    if let Some(problem) = too_deep(bytes) {
+        return Err(problem);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader)
@@ -53,8 +50,21 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// The refusal of a body that is nested deeper than 64 levels; for handlers that read
+/// bodies themselves.
+#[must_use]
+pub fn too_deep(bytes: &[u8]) -> Option<Problem> {
+    let at = passes_depth(bytes)?;
+    Some(
+        Problem::of(&JSON_TOO_DEEP).detail(format!(
+            "Byte {at} opens level {}; {DEPTH_MAX} levels are read.",
+            DEPTH_MAX + 1
+        )),
+    )
+}
+
 /// Where the nesting passes [`DEPTH_MAX`]. Brackets inside strings do not count.
-fn too_deep(bytes: &[u8]) -> Option<usize> {
+fn passes_depth(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut escaped = false;

@@ -14,8 +14,16 @@ use figment::providers::{Format, Serialized, Toml};
 pub(crate) use check::{examine, refusals};
 pub(crate) use model::*;
 
+/// The settings file that is read when none is named.
+const HERE: &str = "plainview.toml";
+
 /// The environment as it came to the process.
 pub(crate) type Environ = BTreeMap<String, String>;
+
+/// The environment of this process.
+pub(crate) fn environ() -> Environ {
+    std::env::vars().collect()
+}
 
 /// Why settings could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +40,8 @@ pub(crate) fn load(file: Option<&Path>, environ: &Environ) -> Result<Config, Con
     match file {
         Some(file) if !file.exists() => return Err(ConfigError::NoFile(file.to_path_buf())),
         Some(file) => figment = figment.merge(Toml::file_exact(file)),
-        None => figment = figment.merge(Toml::file_exact("plainview.toml")),
+        None if Path::new(HERE).exists() => figment = figment.merge(Toml::file_exact(HERE)),
+        None => {}
     }
     figment = aliases::merge(figment, environ);
     Ok(figment.extract().map_err(Box::new)?)

@@ -17,6 +17,12 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_plainview")
 }
 
+/// An HTTP client of the tests; their servers speak plain HTTP, but a client wants a provider.
+pub(crate) fn client(timeout: Duration) -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().timeout(timeout).build().unwrap()
+}
+
 /// Records where this run wants them: `PLAINVIEW_TEST_RECORDS` says `sqlite` or `postgres`.
 async fn fresh_database() -> TestDatabase {
     if std::env::vars().any(|(name, value)| name == "PLAINVIEW_TEST_RECORDS" && value == "postgres")
@@ -67,7 +73,7 @@ impl Setup {
             data: self.data.unwrap_or_else(|| dir.path().join("data")),
             database,
             dir,
-            http: reqwest::Client::new(),
+            http: client(DEADLINE),
         };
         plainview.key = plainview.create_key("tester", "admin");
         plainview.launch().await;
@@ -103,9 +109,9 @@ impl Plainview {
         let mut command = Command::new(binary());
         command
             .current_dir(self.dir.path())
-            .args(args)
             .arg("--data")
             .arg(&self.data)
+            .args(args)
             .env_clear()
             .env("PLAINVIEW_RECORDS__URL", self.database.url())
             .envs(self.settings.iter().map(|(name, value)| (name, value)));

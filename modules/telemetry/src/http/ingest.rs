@@ -81,7 +81,9 @@ pub(crate) async fn ingest(
     caller.need(Role::Ingest)?;
     let correlation_id = correlation(&headers)?;
     let received = desk.telemetry.clock.now();
-    let mut rows = json::parse(&body, received).map_err(unreadable)?;
+    // The depth is looked at only to explain a failure: a good body is not read twice.
+    let mut rows = json::parse(&body, received)
+        .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(error)))?;
     drop(body);
     let delivery = Delivery {
         source: format!("http {}", caller.name),

@@ -1,3 +1,4 @@
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -5,7 +6,7 @@ use sense::line::{self, Precision};
 use sense::{Delivery, Origin};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Caller, FieldError, Problem, Query, RawBody, Role};
+use web::{Caller, FieldError, Problem, Query, RawBody, RequestId, Role};
 
 use super::ingest::faults;
 use super::{Desk, LINES_REFUSED, correlation, invalid};
@@ -56,10 +57,15 @@ pub(crate) async fn write(
     caller: Caller,
     Query(params): Query<WriteParams>,
     headers: HeaderMap,
+    request_id: Option<Extension<RequestId>>,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    take(&desk, &caller, &params, &headers, &body).await
+    let answer = take(&desk, &caller, &params, &headers, &body).await?;
+    Ok(answer.map_or_else(
+        || StatusCode::NO_CONTENT.into_response(),
+        |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
+    ))
 }
 
 /// Hand in readings as line protocol (Influx 2)
@@ -77,10 +83,15 @@ pub(crate) async fn write_v2(
     caller: Caller,
     Query(params): Query<WriteParams>,
     headers: HeaderMap,
+    request_id: Option<Extension<RequestId>>,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    take(&desk, &caller, &params, &headers, &body).await
+    let answer = take(&desk, &caller, &params, &headers, &body).await?;
+    Ok(answer.map_or_else(
+        || StatusCode::NO_CONTENT.into_response(),
+        |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
+    ))
 }
 
 /// Answers clients of Influx that ask whether this is one
@@ -96,7 +107,7 @@ async fn take(
     params: &WriteParams,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, Problem> {
+) -> Result<Option<LineProblem>, Problem> {
     let precision = match params.precision.as_deref() {
         None | Some("") => Precision::Nanoseconds,
         Some(text) => {
@@ -117,31 +128,32 @@ async fn take(
     desk.telemetry.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     if rejected == 0 {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return Ok(None);
     }
     let errors = faults(&rows, &receipt, |row, field| match field {
         "line" | "" => format!("line {row}"),
         field => format!("line {row}: {field}"),
     });
-    Ok(partial(receipt.accepted, rejected, errors))
+    Ok(Some(LineProblem::new(receipt.accepted, rejected, errors)))
 }
 
-fn partial(accepted: usize, rejected: usize, errors: Vec<FieldError>) -> Response {
-    let first = errors.first().map_or_else(String::new, |e| format!("{}: {}", e.field, e.reason));
-    let dropped = if rejected == 1 { "1 was".to_owned() } else { format!("{rejected} were") };
-    let message = format!("partial write: {accepted} readings stored, {dropped} refused; {first}");
-    let problem = Problem { errors, ..Problem::of(&LINES_REFUSED).detail(message.clone()) };
-    let body = LineProblem {
-        problem,
-        code: "invalid",
-        error: message.clone(),
-        message,
-        accepted,
-        rejected,
-    };
-    let mut response = (StatusCode::BAD_REQUEST, axum::Json(body)).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
+impl LineProblem {
+    fn new(accepted: usize, rejected: usize, errors: Vec<FieldError>) -> Self {
+        let first =
+            errors.first().map_or_else(String::new, |e| format!("{}: {}", e.field, e.reason));
+        let dropped = if rejected == 1 { "1 was".to_owned() } else { format!("{rejected} were") };
+        let message =
+            format!("partial write: {accepted} readings stored, {dropped} refused; {first}");
+        let problem = Problem { errors, ..Problem::of(&LINES_REFUSED).detail(message.clone()) };
+        Self { problem, code: "invalid", error: message.clone(), message, accepted, rejected }
+    }
+
+    fn answer(mut self, request_id: Option<String>) -> Response {
+        self.problem.request_id = request_id;
+        let mut response = (StatusCode::BAD_REQUEST, axum::Json(self)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use kernel::{Retryable, SensorKey, SensorKind, Unit};
+use kernel::{Reading, Retryable, SensorKey, SensorKind, Unit};
 use sense::{Delivery, Hint, Origin, ReadingSink, Receipt, Refusal, SinkError};
 use serde_json::Value;
 use store::series::Batch;
@@ -93,10 +93,7 @@ impl Telemetry {
                     validate(reading, &entry.known, seen, delivery.received)
                         .map(|valid| (entry, valid))
                 }),
-                None => Err(Fault {
-                    field: "sensor",
-                    reason: format!("the sensor `{}` is not registered", reading.sensor),
-                }),
+                None => Err(self.why_unknown(reading)),
             };
             match verdict {
                 Ok((entry, valid)) => {
@@ -118,6 +115,23 @@ impl Telemetry {
             }
         }
         (batch, kept, refused)
+    }
+
+    /// Why a reading's sensor was not registered by [`Self::admit`].
+    fn why_unknown(&self, reading: &Reading) -> Fault {
+        let unit = reading.unit.as_deref().map(Unit::parse);
+        if self.settings.unknown_sensors == UnknownSensors::Reject {
+            let reason = format!("the sensor `{}` is not registered", reading.sensor);
+            return Fault { field: "sensor", reason };
+        }
+        if let Some(Err(error)) = unit {
+            return Fault { field: "unit", reason: error.to_string() };
+        }
+        let reason = format!(
+            "the sensor `{}` is not registered, and there is room for {} sensors only",
+            reading.sensor, self.settings.sensors_max
+        );
+        Fault { field: "sensor", reason }
     }
 
     /// Registers the unknown sensors of a delivery, as far as the policy and the limit allow.

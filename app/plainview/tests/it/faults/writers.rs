@@ -29,7 +29,7 @@ impl Target {
     }
 
     fn client() -> reqwest::Client {
-        reqwest::Client::builder().timeout(ANSWER_DEADLINE).build().unwrap()
+        crate::harness::client(ANSWER_DEADLINE)
     }
 }
 
