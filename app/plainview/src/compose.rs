@@ -9,7 +9,7 @@ use kernel::{SystemClock, Timestamp};
 use maintenance::{DecisionChoice, Maintenance, Submission};
 use models::{Band, Models, RangeOf};
 use plant::{ApprovePort, ConfigurePort};
-use store::records::{Migration, Records};
+use store::records::Migration;
 use telemetry::{Door, SensorDeclaration};
 use tokio_util::sync::CancellationToken;
 use web::{Check, HealthCheck, Keys, Metrics, Module, Role, Standing, WebSettings};
@@ -200,7 +200,7 @@ fn keys(config: &Config, platform: &Platform) -> anyhow::Result<Keys> {
 
 /// Brings the schema forward; the names of what was applied. A Plainview may be running.
 pub(crate) async fn migrate(config: &Config) -> anyhow::Result<Vec<&'static str>> {
-    let scratch = Scratch::open(platform::records(config).await?).await?;
+    let scratch = Scratch::open(config).await?;
     let Platform { records, clock, .. } = &scratch.platform;
     let modules = modules(config, &scratch.platform)?;
     Ok(records.migrate(&migrations(&modules), clock.now()).await?)
@@ -231,6 +231,6 @@ pub(crate) async fn reach(config: &Config) -> anyhow::Result<()> {
 
 /// The HTTP contract, from the code alone.
 pub(crate) async fn contract() -> anyhow::Result<serde_json::Value> {
-    let scratch = Scratch::open(Records::open("sqlite::memory:").await?).await?;
+    let scratch = Scratch::empty().await?;
     Ok(web::openapi(&modules(&Config::default(), &scratch.platform)?, VERSION))
 }

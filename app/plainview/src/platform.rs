@@ -45,8 +45,20 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) async fn open(records: Records) -> anyhow::Result<Self> {
+    /// Over the records that the settings name.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        Self::over(records(config).await?, TempDir::with_prefix("plainview-scratch-")?)
+    }
+
+    /// Over records of its own, for what only asks the modules what they are.
+    pub(crate) async fn empty() -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix("plainview-scratch-")?;
+        let mut config = Config::default();
+        dir.path().clone_into(&mut config.data.dir);
+        Self::over(records(&config).await?, dir)
+    }
+
+    fn over(records: Records, dir: TempDir) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
         let options = EmbeddedOptions::new(dir.path(), Arc::clone(&clock));
         let series: SharedSeries = Embedded::open(options)?;
