@@ -194,7 +194,7 @@ fn contract_is_current() -> anyhow::Result<()> {
 }
 
 fn client_is_current() -> anyhow::Result<()> {
-    let file = ui().join("src/api/generated/schema.d.ts");
+    let file = ui().join("src/api/generated/schema.ts");
     let committed = std::fs::read_to_string(&file)?;
     codegen::run_client(&ui())?;
     let generated = std::fs::read_to_string(&file)?;

@@ -1,54 +1,60 @@
-import { post, postIfMatch, send, withQuery } from "./http";
-import type {
-  Alert,
-  Completion,
-  Decision,
-  DecisionAnswer,
-  GoldenStart,
-  Incident,
-  IncidentUpdate,
-  WorkOrder,
-} from "./types";
+import { api, take } from "./http";
+import type { Completion, DecisionAnswer, IncidentUpdate } from "./types";
 
-const alertPath = (id: string, verb: string) => `/alerts/${encodeURIComponent(id)}/${verb}`;
+const byId = (id: string) => ({ path: { id } });
 
 export const acknowledge = (id: string, note?: string) =>
-  post<Alert>(alertPath(id, "acknowledge"), note ? { note } : {});
+  take(api.POST("/api/v1/alerts/{id}/acknowledge", { params: byId(id), body: note ? { note } : {} }));
 export const shelve = (id: string, reason: string, until: string) =>
-  post<Alert>(alertPath(id, "shelve"), { reason, until });
-export const unshelve = (id: string) => post<Alert>(alertPath(id, "unshelve"));
+  take(api.POST("/api/v1/alerts/{id}/shelve", { params: byId(id), body: { reason, until } }));
+export const unshelve = (id: string) => take(api.POST("/api/v1/alerts/{id}/unshelve", { params: byId(id) }));
 export const resolveAlert = (id: string, resolution: string) =>
-  post<Alert>(alertPath(id, "resolve"), { resolution });
+  take(api.POST("/api/v1/alerts/{id}/resolve", { params: byId(id), body: { resolution } }));
 
-export const updateIncident = (id: string, change: IncidentUpdate, etag: string | null) =>
-  postIfMatch<Incident>(`/incidents/${encodeURIComponent(id)}/update`, change, etag);
+export const updateIncident = (id: string, change: IncidentUpdate, etag: string) =>
+  take(
+    api.POST("/api/v1/incidents/{id}/update", {
+      params: { ...byId(id), header: { "If-Match": etag } },
+      body: change,
+    }),
+  );
 
-export const submitDecision = (answer: DecisionAnswer) => post<Decision>("/decisions/submit", answer);
+export const submitDecision = (answer: DecisionAnswer) =>
+  take(api.POST("/api/v1/decisions/submit", { body: answer }));
 
 export const completeWork = (id: string, completion: Completion) =>
-  post<WorkOrder>(`/maintenance/${encodeURIComponent(id)}/complete`, completion);
+  take(api.POST("/api/v1/maintenance/{id}/complete", { params: byId(id), body: completion }));
 
 export const startGoldenPath = (targetAnomalyRate: number) =>
-  post<GoldenStart>("/demo/golden-path", {}, { target_anomaly_rate: targetAnomalyRate });
+  take(
+    api.POST("/api/v1/demo/golden-path", {
+      params: { query: { target_anomaly_rate: targetAnomalyRate } },
+    }),
+  );
 
 export const readNotification = (id: string) =>
-  post<unknown>(`/notifications/${encodeURIComponent(id)}/read`);
+  take(api.POST("/api/v1/notifications/{id}/read", { params: byId(id) }));
 
 /** What the server gives out of one sensor in one answer. */
 const POINTS_MAX = 100_000;
 
 /** Fetched with the key and handed over as a file: a plain link could not carry the header. */
 export async function downloadCsv(sensors: readonly string[], from: number, to: number): Promise<void> {
-  const response = await send(
-    withQuery("/sensors/readings", {
-      sensor: sensors,
-      from: new Date(from).toISOString(),
-      to: new Date(to).toISOString(),
-      limit: POINTS_MAX,
-      format: "csv",
+  const file = await take(
+    api.GET("/api/v1/sensors/readings", {
+      params: {
+        query: {
+          sensor: [...sensors],
+          from: new Date(from).toISOString(),
+          to: new Date(to).toISOString(),
+          limit: POINTS_MAX,
+          format: "csv",
+        },
+      },
+      parseAs: "blob",
     }),
   );
-  const url = URL.createObjectURL(await response.blob());
+  const url = URL.createObjectURL(file);
   const link = document.createElement("a");
   link.href = url;
   link.download = `plainview-${new Date(from).toISOString().slice(0, 16).replaceAll(":", "")}.csv`;

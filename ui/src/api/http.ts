@@ -1,5 +1,7 @@
+import createClient from "openapi-fetch";
+import type { paths } from "./generated/schema";
 import { currentKey } from "./session";
-import type { ProblemBody } from "./types";
+import type { ProblemBody, Sharp } from "./types";
 
 /** An answer that is not a success, as RFC 9457 says it, or the silence of a server. */
 export class Problem extends Error {
@@ -29,23 +31,6 @@ export class Problem extends Error {
   }
 }
 
-export const API = "/api/v1";
-
-type Scalar = string | number | boolean | null | undefined;
-export type Query = Record<string, Scalar | readonly string[]>;
-
-export function withQuery(path: string, query?: Query): string {
-  if (!query) return path;
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value === undefined || value === null || value === "") continue;
-    if (typeof value === "object") for (const one of value) params.append(name, one);
-    else params.set(name, String(value));
-  }
-  const text = params.toString();
-  return text ? `${path}?${text}` : path;
-}
-
 export function authHeaders(): Record<string, string> {
   const key = currentKey();
   return key ? { "X-API-Key": key } : {};
@@ -69,25 +54,14 @@ async function problemOf(response: Response): Promise<Problem> {
   });
 }
 
-interface Options {
-  method?: "GET" | "POST" | "PUT";
-  query?: Query;
-  body?: unknown;
-  headers?: Record<string, string>;
-  signal?: AbortSignal;
-}
-
-export async function send(path: string, options: Options = {}): Promise<Response> {
-  const headers: Record<string, string> = { ...authHeaders(), ...options.headers };
-  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+/** Sends with the key; whatever is not a success is thrown as a `Problem`. */
+async function send(request: Request): Promise<Response> {
+  for (const [name, value] of Object.entries(authHeaders())) request.headers.set(name, value);
+  // One key per intent: a request that is sent twice has one effect.
+  if (request.method !== "GET") request.headers.set("Idempotency-Key", crypto.randomUUID());
   let response: Response;
   try {
-    response = await fetch(withQuery(API + path, options.query), {
-      method: options.method ?? "GET",
-      headers,
-      body: options.body === undefined ? undefined : JSON.stringify(options.body),
-      signal: options.signal,
-    });
+    response = await fetch(request);
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
     throw new Problem({
@@ -100,36 +74,28 @@ export async function send(path: string, options: Options = {}): Promise<Respons
   return response;
 }
 
-export async function get<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  const response = await send(path, { query, signal });
-  return (await response.json()) as T;
+/** Every call is checked against the contract: its path, its parameters, its body and its answer. */
+export const api = createClient<paths>({ fetch: send });
+
+interface Answer<T> {
+  data?: T;
+  response: Response;
 }
 
-/** One key per intent: a repeated click with the same key has one effect. */
-export async function post<T>(path: string, body?: unknown, query?: Query): Promise<T> {
-  const response = await send(path, {
-    method: "POST",
-    body: body ?? {},
-    query,
-    headers: { "Idempotency-Key": crypto.randomUUID() },
-  });
-  const text = await response.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+/** What a call that did not throw brought. */
+export async function take<T>(call: Promise<Answer<T>>): Promise<Sharp<T>> {
+  return (await takeTagged(call)).value;
 }
 
 export interface Tagged<T> {
   value: T;
-  etag: string | null;
+  /** `*`, any version, when the server named none. */
+  etag: string;
 }
 
-export async function getTagged<T>(path: string, signal?: AbortSignal): Promise<Tagged<T>> {
-  const response = await send(path, { signal });
-  return { value: (await response.json()) as T, etag: response.headers.get("etag") };
-}
-
-export async function postIfMatch<T>(path: string, body: unknown, etag: string | null): Promise<T> {
-  const headers: Record<string, string> = { "Idempotency-Key": crypto.randomUUID() };
-  if (etag) headers["If-Match"] = etag;
-  const response = await send(path, { method: "POST", body, headers });
-  return (await response.json()) as T;
+/** The same with the version, so that a change can say on what it rests. */
+export async function takeTagged<T>(call: Promise<Answer<T>>): Promise<Tagged<Sharp<T>>> {
+  const { data, response } = await call;
+  if (data === undefined) throw new Problem({ status: response.status, title: "The answer was empty" });
+  return { value: data as Sharp<T>, etag: response.headers.get("etag") ?? "*" };
 }

@@ -20,6 +20,8 @@ const tick = (at: string, value: number): Tick => ({
 
 const event = (type: string, data: unknown): Envelope => ({
   id: "e",
+  specversion: "1.0",
+  dataschema: `${type}/1`,
   type,
   source: "plainview/test",
   subject: "s",

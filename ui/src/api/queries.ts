@@ -1,21 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { get, getTagged } from "./http";
-import type {
-  AlarmQuality,
-  Alert,
-  Anomaly,
-  Decision,
-  GoldenRun,
-  Incident,
-  IncidentDetail,
-  Me,
-  Notification,
-  Page,
-  Prediction,
-  Sensor,
-  Series,
-  WorkOrder,
-} from "./types";
+import { api, take, takeTagged } from "./http";
+import type { GoldenRun, Series } from "./types";
 
 /** Long enough for a plant, short enough for a browser; every list says when there is more. */
 const LIST_MAX = 500;
@@ -27,74 +12,85 @@ export interface Window {
   to: number;
 }
 
+const LIST = { query: { limit: LIST_MAX } };
+
 const iso = (ms: number) => new Date(ms).toISOString();
 
 export const meQuery = queryOptions({
   queryKey: ["me"],
-  queryFn: ({ signal }) => get<Me>("/me", undefined, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/me", { signal })),
   staleTime: 60_000,
 });
 
 export const sensorsQuery = queryOptions({
   queryKey: ["sensors"],
-  queryFn: ({ signal }) => get<Page<Sensor>>("/sensors/sensors", { limit: LIST_MAX }, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/sensors/sensors", { params: LIST, signal })),
   staleTime: 60_000,
 });
 
 export const alertsQuery = queryOptions({
   queryKey: ["alerts"],
-  queryFn: ({ signal }) => get<Page<Alert>>("/alerts", { limit: LIST_MAX }, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/alerts", { params: LIST, signal })),
   staleTime: 60_000,
 });
 
 export const qualityQuery = queryOptions({
   queryKey: ["alert-quality"],
-  queryFn: ({ signal }) => get<AlarmQuality>("/alerts/quality", { window_s: QUALITY_WINDOW_S }, signal),
+  queryFn: ({ signal }) =>
+    take(api.GET("/api/v1/alerts/quality", { params: { query: { window_s: QUALITY_WINDOW_S } }, signal })),
   staleTime: 30_000,
   refetchInterval: 60_000,
 });
 
 export const incidentsQuery = queryOptions({
   queryKey: ["incidents"],
-  queryFn: ({ signal }) => get<Page<Incident>>("/incidents", { limit: LIST_MAX }, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/incidents", { params: LIST, signal })),
   staleTime: 60_000,
 });
 
 export const incidentQuery = (id: string) =>
   queryOptions({
     queryKey: ["incident", id],
-    queryFn: ({ signal }) => getTagged<IncidentDetail>(`/incidents/${encodeURIComponent(id)}`, signal),
+    queryFn: ({ signal }) =>
+      takeTagged(api.GET("/api/v1/incidents/{id}", { params: { path: { id } }, signal })),
     staleTime: 30_000,
   });
 
 export const decisionsQuery = queryOptions({
   queryKey: ["decisions"],
-  queryFn: ({ signal }) => get<Page<Decision>>("/decisions", { limit: LIST_MAX }, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/decisions", { params: LIST, signal })),
   staleTime: 60_000,
 });
 
 export const workQuery = queryOptions({
   queryKey: ["work"],
   queryFn: ({ signal }) =>
-    get<Page<WorkOrder>>("/maintenance/scheduled", { state: "all", limit: LIST_MAX }, signal),
+    take(
+      api.GET("/api/v1/maintenance/scheduled", {
+        params: { query: { state: "all", limit: LIST_MAX } },
+        signal,
+      }),
+    ),
   staleTime: 60_000,
 });
 
 export const predictionsQuery = queryOptions({
   queryKey: ["predictions"],
-  queryFn: ({ signal }) => get<Page<Prediction>>("/predictions", { limit: 100 }, signal),
+  queryFn: ({ signal }) =>
+    take(api.GET("/api/v1/predictions", { params: { query: { limit: 100 } }, signal })),
   staleTime: 60_000,
 });
 
 export const notificationsQuery = queryOptions({
   queryKey: ["notifications"],
-  queryFn: ({ signal }) => get<Page<Notification>>("/notifications", { limit: 100 }, signal),
+  queryFn: ({ signal }) =>
+    take(api.GET("/api/v1/notifications", { params: { query: { limit: 100 } }, signal })),
   staleTime: 60_000,
 });
 
 export const runsQuery = queryOptions({
   queryKey: ["golden-runs"],
-  queryFn: ({ signal }) => get<Page<GoldenRun>>("/demo/golden-path", undefined, signal),
+  queryFn: ({ signal }) => take(api.GET("/api/v1/demo/golden-path", { signal })),
   staleTime: 30_000,
 });
 
@@ -106,7 +102,12 @@ export const runQuery = (correlationId: string) =>
   queryOptions({
     queryKey: ["golden-run", correlationId],
     queryFn: ({ signal }) =>
-      get<GoldenRun>(`/demo/golden-path/status/${encodeURIComponent(correlationId)}`, undefined, signal),
+      take(
+        api.GET("/api/v1/demo/golden-path/status/{correlation_id}", {
+          params: { path: { correlation_id: correlationId } },
+          signal,
+        }),
+      ),
     refetchInterval: (query) => {
       const run = query.state.data;
       if (isOver(run)) return false;
@@ -132,7 +133,12 @@ export const anomaliesQuery = (window: Window, live: boolean) =>
     queryKey: ["anomalies", ...keyOf(window, live)],
     queryFn: ({ signal }) => {
       const { from, to } = boundsOf(window, live);
-      return get<Page<Anomaly>>("/anomalies", { from: iso(from), to: iso(to), limit: LIST_MAX }, signal);
+      return take(
+        api.GET("/api/v1/anomalies", {
+          params: { query: { from: iso(from), to: iso(to), limit: LIST_MAX } },
+          signal,
+        }),
+      );
     },
     staleTime: 60_000,
     placeholderData: keepPreviousData,
@@ -152,10 +158,18 @@ export const readingsQuery = (sensors: readonly string[], window: Window, bucket
       const { from, to } = boundsOf(window, live);
       const all: Series[] = [];
       for (let start = 0; start < sensors.length; start += SENSORS_PER_CALL) {
-        const part = await get<{ series: Series[] }>(
-          "/sensors/readings",
-          { sensor: sensors.slice(start, start + SENSORS_PER_CALL), from: iso(from), to: iso(to), buckets },
-          signal,
+        const part = await take(
+          api.GET("/api/v1/sensors/readings", {
+            params: {
+              query: {
+                sensor: sensors.slice(start, start + SENSORS_PER_CALL),
+                from: iso(from),
+                to: iso(to),
+                buckets,
+              },
+            },
+            signal,
+          }),
         );
         all.push(...part.series);
       }

@@ -1,9 +1,8 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useContext, useState } from "react";
-import { get, Problem } from "../api/http";
+import { api, Problem, take } from "../api/http";
 import { meQuery, notificationsQuery } from "../api/queries";
 import { currentKey, setKey } from "../api/session";
-import type { Me } from "../api/types";
 import { MessageList } from "../modules/notifications/Messages";
 import { CancelButton, Dialog } from "../ui/Dialog";
 import { Loading, ProblemNote } from "../ui/Note";
@@ -19,7 +18,7 @@ export function KeyDialog({ onClose }: { onClose: () => void }) {
   const [busy, setBusy] = useState(false);
   const known = currentKey() !== null;
 
-  const take = async () => {
+  const adopt = async () => {
     const key = value.trim();
     if (!key) {
       setError(
@@ -35,7 +34,7 @@ export function KeyDialog({ onClose }: { onClose: () => void }) {
     setBusy(true);
     setKey(key);
     try {
-      const who = await get<Me>("/me");
+      const who = await take(api.GET("/api/v1/me"));
       if (!who.role) throw new Problem({ status: 401, title: "Plainview does not know this key" });
       stream?.restart();
       await client.invalidateQueries();
@@ -61,7 +60,7 @@ export function KeyDialog({ onClose }: { onClose: () => void }) {
       title={known ? `You are ${me.data?.name ?? "known"}` : "Enter a key"}
       lead="The key stays in this tab and is forgotten when the tab is closed."
       onClose={onClose}
-      onSubmit={() => void take()}
+      onSubmit={() => void adopt()}
       foot={
         <>
           {known ? (

@@ -3,8 +3,8 @@ import type { Priority } from "../api/types";
 interface Props {
   label: string;
   value: number | null;
-  low: number | null;
-  high: number | null;
+  low: number | null | undefined;
+  high: number | null | undefined;
   priority?: Priority | null;
   stale?: boolean;
 }
@@ -13,7 +13,7 @@ const W = 176;
 
 /** A moving analog indicator: track, desired range, limit ticks, pointer. */
 export function Mai({ label, value, low, high, priority, stale }: Props) {
-  if (low === null || high === null || high <= low) return <div className="mai-none" />;
+  if (low == null || high == null || high <= low) return <div className="mai-none" />;
   const span = high - low;
   let from = low - span * 0.6;
   let to = high + span * 0.6;

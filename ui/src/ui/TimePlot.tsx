@@ -25,7 +25,7 @@ interface Props {
   /** Window in seconds. */
   from: number;
   to: number;
-  unit: string | null;
+  unit: string | null | undefined;
   limits: number[];
   shades: Shade[];
   marks: Mark[];
@@ -285,7 +285,7 @@ export function TimePlot(props: Props) {
 }
 
 /** `min 4.10, mean 4.38, max 4.66 mm/s` */
-export function dataWords(data: PlotData, unit: string | null): string {
+export function dataWords(data: PlotData, unit: string | null | undefined): string {
   const mean = data[1].filter((v): v is number => v !== null);
   if (mean.length === 0) return "no readings in this window";
   const low = Math.min(...data[2].filter((v): v is number => v !== null));

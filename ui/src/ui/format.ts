@@ -113,20 +113,18 @@ export function spanUnit(seconds: number): { size: number; name: string; short: 
   return { size: 60, name: "minutes", short: "min" };
 }
 
-export function interval(span: { median: number; low: number; high: number | null }): {
+export function interval(span: { median: number; low: number; high?: number | null }): {
   median: string;
   range: string;
   short: string;
 } {
   const unit = spanUnit(span.median);
   const n = (value: number) => String(Math.round(value / unit.size));
+  const { low, high } = span;
   return {
     median: `${n(span.median)} ${unit.name}`,
-    range: span.high === null ? `${n(span.low)} or more` : `${n(span.low)} to ${n(span.high)}`,
-    short:
-      span.high === null
-        ? `${n(span.low)}+${NBSP}${unit.short}`
-        : `${n(span.low)}–${n(span.high)}${NBSP}${unit.short}`,
+    range: high == null ? `${n(low)} or more` : `${n(low)} to ${n(high)}`,
+    short: high == null ? `${n(low)}+${NBSP}${unit.short}` : `${n(low)}–${n(high)}${NBSP}${unit.short}`,
   };
 }
 

@@ -42,7 +42,7 @@ pub(super) struct ListQuery {
 
 /// Alarms, newest first.
 #[utoipa::path(
-    get, path = "/alerts", tag = "incidents", params(ListQuery),
+    get, operation_id = "list_alerts", path = "/alerts", tag = "incidents", params(ListQuery),
     responses((status = 200, body = Page<Alert>), (status = 422, body = Problem))
 )]
 pub(super) async fn list(
@@ -97,7 +97,7 @@ pub(super) struct AtQuery {
 
 /// One alarm.
 #[utoipa::path(
-    get, path = "/alerts/{id}", tag = "incidents", params(("id" = Uuid, Path), AtQuery),
+    get, operation_id = "one_alert", path = "/alerts/{id}", tag = "incidents", params(("id" = Uuid, Path), AtQuery),
     responses((status = 200, body = Alert), (status = 404, body = Problem))
 )]
 pub(super) async fn one(

@@ -34,7 +34,7 @@ pub(super) struct ListQuery {
 
 /// Incidents, newest first.
 #[utoipa::path(
-    get, path = "/incidents", tag = "incidents", params(ListQuery),
+    get, operation_id = "list_incidents", path = "/incidents", tag = "incidents", params(ListQuery),
     responses((status = 200, body = Page<Incident<String>>), (status = 422, body = Problem))
 )]
 pub(super) async fn list(
@@ -53,7 +53,7 @@ pub(super) async fn list(
 
 /// One incident with its alarms and its timeline. Its `ETag` is what an update must name.
 #[utoipa::path(
-    get, path = "/incidents/{id}", tag = "incidents", params(("id" = Uuid, Path), AtQuery),
+    get, operation_id = "one_incident", path = "/incidents/{id}", tag = "incidents", params(("id" = Uuid, Path), AtQuery),
     responses(
         (status = 200, body = IncidentDetail, headers(("ETag" = String))),
         (status = 404, body = Problem)

@@ -27,7 +27,7 @@ pub(super) struct ListQuery {
 
 /// Decisions, newest first.
 #[utoipa::path(
-    get, path = "/decisions", tag = "maintenance", params(ListQuery),
+    get, operation_id = "list_decisions", path = "/decisions", tag = "maintenance", params(ListQuery),
     responses((status = 200, body = Page<Decision>), (status = 422, body = Problem))
 )]
 pub(super) async fn list(
@@ -75,7 +75,7 @@ pub(super) struct AtQuery {
 
 /// One decision with its evidence.
 #[utoipa::path(
-    get, path = "/decisions/{id}", tag = "maintenance",
+    get, operation_id = "one_decision", path = "/decisions/{id}", tag = "maintenance",
     params(("id" = Uuid, Path), AtQuery),
     responses((status = 200, body = Decision), (status = 404, body = Problem))
 )]

@@ -59,7 +59,7 @@ pub(super) async fn generate(
 
 /// How far a report is.
 #[utoipa::path(
-    get, path = "/reports/{id}", tag = "maintenance", params(("id" = Uuid, Path)),
+    get, operation_id = "one_report", path = "/reports/{id}", tag = "maintenance", params(("id" = Uuid, Path)),
     responses((status = 200, body = Report), (status = 404, body = Problem))
 )]
 pub(super) async fn one(

@@ -119,7 +119,7 @@ pub(super) async fn scheduled(
 
 /// One work order.
 #[utoipa::path(
-    get, path = "/maintenance/{id}", tag = "maintenance",
+    get, operation_id = "one_work_order", path = "/maintenance/{id}", tag = "maintenance",
     params(("id" = Uuid, Path), AtQuery),
     responses((status = 200, body = WorkOrder), (status = 404, body = Problem))
 )]

@@ -47,7 +47,7 @@ impl AnomaliesAsked {
 
 /// Anomalies, newest start first
 #[utoipa::path(
-    get, path = "/anomalies", tag = "telemetry", params(AnomaliesAsked),
+    get, operation_id = "list_anomalies", path = "/anomalies", tag = "telemetry", params(AnomaliesAsked),
     responses((status = 200, body = Page<ChainedAnomaly>), (status = 422, body = Problem))
 )]
 pub(crate) async fn list(

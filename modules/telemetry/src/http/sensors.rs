@@ -143,7 +143,7 @@ impl SensorsAsked {
 
 /// The registered sensors
 #[utoipa::path(
-    get, path = "/sensors/sensors", tag = "telemetry", params(SensorsAsked),
+    get, operation_id = "list_sensors", path = "/sensors/sensors", tag = "telemetry", params(SensorsAsked),
     responses((status = 200, body = Page<SensorView>), (status = 400, body = Problem))
 )]
 pub(crate) async fn list(
@@ -166,7 +166,7 @@ pub(crate) async fn list(
 
 /// One sensor
 #[utoipa::path(
-    get, path = "/sensors/{*key}", tag = "telemetry",
+    get, operation_id = "one_sensor", path = "/sensors/{*key}", tag = "telemetry",
     params(("key" = String, Path, description = "site/asset/measure")),
     responses((status = 200, body = SensorView), (status = 404, body = Problem))
 )]

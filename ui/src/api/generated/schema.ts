@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /** Alarms, newest first. */
-        get: operations["incidents_list"];
+        get: operations["incidents_list_alerts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
             cookie?: never;
         };
         /** One alarm. */
-        get: operations["incidents_one"];
+        get: operations["incidents_one_alert"];
         put?: never;
         post?: never;
         delete?: never;
@@ -148,7 +148,7 @@ export interface paths {
             cookie?: never;
         };
         /** Anomalies, newest start first */
-        get: operations["telemetry_list"];
+        get: operations["telemetry_list_anomalies"];
         put?: never;
         post?: never;
         delete?: never;
@@ -254,7 +254,7 @@ export interface paths {
             cookie?: never;
         };
         /** Decisions, newest first. */
-        get: operations["maintenance_list"];
+        get: operations["maintenance_list_decisions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -305,7 +305,7 @@ export interface paths {
             cookie?: never;
         };
         /** One decision with its evidence. */
-        get: operations["maintenance_one"];
+        get: operations["maintenance_one_decision"];
         put?: never;
         post?: never;
         delete?: never;
@@ -425,7 +425,7 @@ export interface paths {
             cookie?: never;
         };
         /** Incidents, newest first. */
-        get: operations["incidents_list"];
+        get: operations["incidents_list_incidents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -442,7 +442,7 @@ export interface paths {
             cookie?: never;
         };
         /** One incident with its alarms and its timeline. Its `ETag` is what an update must name. */
-        get: operations["incidents_one"];
+        get: operations["incidents_one_incident"];
         put?: never;
         post?: never;
         delete?: never;
@@ -579,7 +579,7 @@ export interface paths {
             cookie?: never;
         };
         /** One work order. */
-        get: operations["maintenance_one"];
+        get: operations["maintenance_one_work_order"];
         put?: never;
         post?: never;
         delete?: never;
@@ -834,7 +834,7 @@ export interface paths {
             cookie?: never;
         };
         /** How far a report is. */
-        get: operations["maintenance_one"];
+        get: operations["maintenance_one_report"];
         put?: never;
         post?: never;
         delete?: never;
@@ -909,7 +909,7 @@ export interface paths {
             cookie?: never;
         };
         /** The registered sensors */
-        get: operations["telemetry_list"];
+        get: operations["telemetry_list_sensors"];
         put?: never;
         post?: never;
         delete?: never;
@@ -926,7 +926,7 @@ export interface paths {
             cookie?: never;
         };
         /** One sensor */
-        get: operations["telemetry_one"];
+        get: operations["telemetry_one_sensor"];
         /**
          * Register or set a sensor
          * @description Needs the role engineer, and for a sensor that exists an `If-Match` with its entity tag.
@@ -1460,7 +1460,7 @@ export interface components {
             dismissed_before: number;
             escalated: boolean;
             /** @description The newest prediction, whole. */
-            evidence: Record<string, never>;
+            evidence: Record<string, unknown>;
             /** @description Unanswered by then, it expires. */
             expires_at: components["schemas"]["Timestamp"];
             /**
@@ -1543,7 +1543,7 @@ export interface components {
         Event: {
             causationid?: components["schemas"]["EventId"] | null;
             correlationid: components["schemas"]["CorrelationId"];
-            data: Record<string, never>;
+            data: Record<string, unknown>;
             /** @description Name and version of the payload: `anomaly.detected/1`. */
             dataschema: string;
             id: components["schemas"]["EventId"];
@@ -2163,7 +2163,7 @@ export interface components {
                 dismissed_before: number;
                 escalated: boolean;
                 /** @description The newest prediction, whole. */
-                evidence: Record<string, never>;
+                evidence: Record<string, unknown>;
                 /** @description Unanswered by then, it expires. */
                 expires_at: components["schemas"]["Timestamp"];
                 /**
@@ -2401,7 +2401,7 @@ export interface components {
                 kind: components["schemas"]["SensorKind"];
                 latest?: components["schemas"]["LatestView"] | null;
                 measure: string;
-                metadata: Record<string, never>;
+                metadata: Record<string, unknown>;
                 origin: string;
                 /** @description Registered by itself and not yet confirmed; its readings are stored, not judged. */
                 quarantined: boolean;
@@ -2591,7 +2591,7 @@ export interface components {
         ReadingBody: {
             /** @description `vibration`, `pressure`, …; used when the sensor is new. `sensor_type` is read too. */
             kind?: string | null;
-            metadata?: Record<string, never> | null;
+            metadata?: Record<string, unknown> | null;
             /** @description `good`, `uncertain` or `bad`. */
             quality?: string | null;
             /**
@@ -2724,7 +2724,7 @@ export interface components {
             /** Format: double */
             interval_s?: number | null;
             kind?: components["schemas"]["SensorKind"] | null;
-            metadata?: Record<string, never> | null;
+            metadata?: Record<string, unknown> | null;
             /** Format: double */
             rate_max_per_s?: number | null;
             unit?: string | null;
@@ -2754,7 +2754,7 @@ export interface components {
             kind: components["schemas"]["SensorKind"];
             latest?: components["schemas"]["LatestView"] | null;
             measure: string;
-            metadata: Record<string, never>;
+            metadata: Record<string, unknown>;
             origin: string;
             /** @description Registered by itself and not yet confirmed; its readings are stored, not judged. */
             quarantined: boolean;
@@ -2834,7 +2834,7 @@ export interface components {
             /** @description Events that belong to this step, oldest first. */
             event_ids: components["schemas"]["EventId"][];
             /** @description What the step's result rests on. */
-            evidence: Record<string, never>;
+            evidence: Record<string, unknown>;
             finished_at?: components["schemas"]["Timestamp"] | null;
             name: components["schemas"]["StepName"];
             started_at?: components["schemas"]["Timestamp"] | null;
@@ -3132,7 +3132,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    incidents_list: {
+    incidents_list_alerts: {
         parameters: {
             query?: {
                 state?: components["schemas"]["AlertState"];
@@ -3202,7 +3202,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    incidents_one: {
+    incidents_one_alert: {
         parameters: {
             query?: {
                 /** @description As it was then. */
@@ -3492,7 +3492,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    telemetry_list: {
+    telemetry_list_anomalies: {
         parameters: {
             query?: {
                 state?: components["schemas"]["AnomalyState"];
@@ -3711,7 +3711,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    maintenance_list: {
+    maintenance_list_decisions: {
         parameters: {
             query?: {
                 state?: components["schemas"]["DecisionState"];
@@ -3846,7 +3846,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    maintenance_one: {
+    maintenance_one_decision: {
         parameters: {
             query?: {
                 /** @description As it was then. */
@@ -4086,7 +4086,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    incidents_list: {
+    incidents_list_incidents: {
         parameters: {
             query?: {
                 state?: components["schemas"]["IncidentState"];
@@ -4121,7 +4121,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    incidents_one: {
+    incidents_one_incident: {
         parameters: {
             query?: {
                 /** @description As it was then. */
@@ -4450,7 +4450,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    maintenance_one: {
+    maintenance_one_work_order: {
         parameters: {
             query?: {
                 /** @description As it was then. */
@@ -4957,7 +4957,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    maintenance_one: {
+    maintenance_one_report: {
         parameters: {
             query?: never;
             header?: never;
@@ -5150,7 +5150,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    telemetry_list: {
+    telemetry_list_sensors: {
         parameters: {
             query?: {
                 site?: string;
@@ -5188,7 +5188,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    telemetry_one: {
+    telemetry_one_sensor: {
         parameters: {
             query?: never;
             header?: never;

@@ -302,7 +302,7 @@ function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
   const bottom = top + SIGNAL_ROW - 8;
   const y = (v: number) => bottom - ((v - low + pad) / (high - low + 2 * pad || 1)) * (SIGNAL_ROW - 12);
   const limits = [sensor.expected_low, sensor.expected_high].filter(
-    (v): v is number => v !== null && v >= low - pad && v <= high + pad,
+    (v): v is number => v != null && v >= low - pad && v <= high + pad,
   );
   return (
     <g>

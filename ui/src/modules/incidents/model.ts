@@ -9,8 +9,8 @@ export const isOpen = (incident: Pick<Incident, "state">) =>
 
 /** `705.6 < 708 m³/h` */
 export function valueAndLimit(alert: Alert): string {
-  if (alert.value === null) return alert.rule;
-  if (alert.limit === null) return quantity(alert.value, alert.unit);
+  if (alert.value == null) return alert.rule;
+  if (alert.limit == null) return quantity(alert.value, alert.unit);
   const sign = alert.value < alert.limit ? "<" : ">";
   return `${number(alert.value, alert.unit)} ${sign} ${limit(alert.limit, alert.unit)}`;
 }

@@ -7,6 +7,8 @@ const at = (ms: number, title: string): TimelineEntry => ({
   kind: "person",
   lane: "people",
   title,
+  detail: "",
+  event_id: "01a1fea2-2246-7453-a2ce-9566139637d0",
 });
 
 it("labels that would overlap stand in rows of their own, and near the end to the left", () => {

@@ -110,9 +110,9 @@ const HORIZON = 1.15;
 /** How far to look when nobody knows the late end. */
 const OPEN_END = 2.5;
 
-type Span = { median: number; low: number; high: number | null };
+type Span = NonNullable<Prediction["time_to_limit_s"]>;
 
-const horizonOf = (span: Span) => (span.high === null ? span.median * OPEN_END : span.high * HORIZON);
+const horizonOf = (span: Span) => (span.high == null ? span.median * OPEN_END : span.high * HORIZON);
 
 function horizonWords(span: Span): string {
   const unit = spanUnit(horizonOf(span));
@@ -143,7 +143,7 @@ function Future({ span, bound, start, x0, x1, y, top, bottom }: FutureProps) {
   for (let i = 0; i <= STEPS; i++) {
     const s = (horizon * i) / STEPS;
     upper.push([x(s), clip(s, span.low)]);
-    lower.push([x(s), span.high === null ? y(start) : clip(s, span.high)]);
+    lower.push([x(s), span.high == null ? y(start) : clip(s, span.high)]);
   }
   const fan = [...upper, ...lower.toReversed()].map(
     ([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`,

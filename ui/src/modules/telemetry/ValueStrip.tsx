@@ -17,7 +17,7 @@ const rank = (sensor: Sensor) => {
 
 /** Ends of the line first (two flows, two pressures), then the rest; whatever is in trouble always. */
 export function keySensors(sensors: readonly Sensor[], troubles: readonly Trouble[]): Sensor[] {
-  const measurable = sensors.filter((s) => s.latest && s.expected_low !== null && s.expected_high !== null);
+  const measurable = sensors.filter((s) => s.latest && s.expected_low != null && s.expected_high != null);
   const chosen: Sensor[] = [];
   const add = (sensor: Sensor | undefined) => {
     if (sensor && !chosen.includes(sensor) && chosen.length < SHOWN) chosen.push(sensor);
@@ -48,9 +48,9 @@ function context(sensor: Sensor, stale: boolean, now: number): string {
   if (stale) return `${age(now - Date.parse(sensor.latest.at))} old`;
   const { value } = sensor.latest;
   const { expected_low: low, expected_high: high, unit } = sensor;
-  if (high !== null && value > high) return `above ${limit(high, unit)}`;
-  if (low !== null && value < low) return `below ${limit(low, unit)}`;
-  return low !== null && high !== null ? `within ${plain(low)} to ${plain(high)}` : "";
+  if (high != null && value > high) return `above ${limit(high, unit)}`;
+  if (low != null && value < low) return `below ${limit(low, unit)}`;
+  return low != null && high != null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
 
 export function ValueStrip({

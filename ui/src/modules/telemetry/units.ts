@@ -69,7 +69,7 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
   const { expected_low: low, expected_high: high } = sensor;
   const spread = median(means.map((mean) => Math.abs(mean - usual)));
   const span =
-    low !== null && high !== null && high > low
+    low != null && high != null && high > low
       ? high - low
       : Math.max(spread * 12, Math.abs(usual) * 0.05, 1e-9);
   for (const bucket of buckets) {
@@ -78,8 +78,8 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
     const drift =
       Math.min(0.22, (away / (span / 2)) * 0.3) +
       0.018 * Math.min(3, away / (spread || Number.POSITIVE_INFINITY));
-    const above = high === null ? 0 : Math.max(0, bucket.mean - high);
-    const below = low === null ? 0 : Math.max(0, low - bucket.mean);
+    const above = high == null ? 0 : Math.max(0, bucket.mean - high);
+    const below = low == null ? 0 : Math.max(0, low - bucket.mean);
     const outside = Math.min(0.6, (Math.max(above, below) / span) * 1.5);
     out.set(Date.parse(bucket.at), REST + drift + outside);
   }
