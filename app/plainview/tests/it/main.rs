@@ -1,5 +1,12 @@
 //! The one integration binary: a file per journey, each against a real Plainview of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the log of a run tells its figures, and what a process said before it failed"
+)]
+
 mod bad_input;
 mod browser;
 mod command_line;

@@ -9,7 +9,7 @@ use super::process::Forces;
 /// How long the plant needs to follow an order, seconds.
 const RAMP_S: f64 = 120.0;
 /// Share of the wear that comes at once, when a spall breaks out, and after which share of the run.
-const SPALL_SHARE: f64 = 0.2;
+const SPALL_SHARE: f64 = 0.12;
 pub(super) const SPALL_AT: f64 = 0.25;
 /// Warmth of a bearing per wear, °C per mm/s.
 const HEAT_PER_WEAR: f64 = 2.2;

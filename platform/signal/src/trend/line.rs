@@ -12,6 +12,18 @@ const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 /// Standard error of the Theil-Sen slope over that of least squares on normal noise: √(π/3).
 const THEIL_SEN_LOSS: f64 = 1.023_326_707_946_488_5;
 
+/// Residuals that follow one another more closely than this show a bend, not noise.
+const BEND: f64 = 0.5;
+/// How often the window may be halved to find a straight end of it.
+const HALVINGS_MAX: u32 = 3;
+/// Fewest slices after a step of the level, and the newest share of all in which one is looked for.
+const STEP_SLICES_MIN: usize = 2;
+const STEP_SHARE: usize = 3;
+/// A step is further than this many standard deviations of the noise, and with it the residuals
+/// shrink to less than this share.
+const STEP_SIGMAS: f64 = 5.0;
+const STEP_GAIN: f64 = 0.6;
+
 /// `level + slope·t`, with t in seconds after the last reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Line {
@@ -23,6 +35,7 @@ pub(super) struct Line {
     pub(super) covariance: f64,
     /// Independent observations that the readings are worth.
     pub(super) effective: f64,
+    autocorrelation: f64,
     /// Seconds from the first to the last reading.
     pub(super) span_s: f64,
     /// Middle of the newest slice: what the level is, whatever the line says.
@@ -30,22 +43,39 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// The line through the longest end of the window that is straight: the whole of it, or a half,
+    /// a quarter, an eighth. Wear speeds up and loads have their day, so a long window is often
+    /// bent, and a line through a bend knows nothing of where it goes. When no end is straight the
+    /// whole window is used, whose autocorrelation then says how little it is worth.
+    ///
+    /// `points` are sorted, t ≤ 0 in seconds before the last one.
+    pub(super) fn through(points: &[(f64, f64)], least: usize) -> Option<Self> {
+        let whole = Self::fit(points)?;
+        let straight = |line: &Self| line.autocorrelation <= BEND;
+        if straight(&whole) {
+            return Some(whole);
+        }
+        let ends = (1..=HALVINGS_MAX).map_while(|halvings| {
+            let from = -whole.span_s / f64::from(1_u32 << halvings);
+            let end = &points[points.partition_point(|(t, _)| *t < from)..];
+            (end.len() >= least).then(|| Self::fit(end))
+        });
+        Some(ends.flatten().find(straight).unwrap_or(whole))
+    }
+
     /// Theil (1950) and Sen (1968): the median of the slopes between all pairs, on medians of time
     /// slices. The error is that of least squares with the residuals' robust spread, widened by
     /// the lag-one autocorrelation (Bayley and Hammersley, 1946; bias of the estimate removed after
-    /// Marriott and Pope, 1954). `None` when all readings have one time.
-    ///
-    /// `points` are sorted, t ≤ 0 in seconds before the last one.
-    pub(super) fn fit(points: &[(f64, f64)]) -> Option<Self> {
+    /// Marriott and Pope, 1954). A step of the level just before the end does not turn the line but
+    /// lifts it. `None` when all readings have one time.
+    fn fit(points: &[(f64, f64)]) -> Option<Self> {
         let span_s = -points.first()?.0;
         if span_s <= 0.0 {
             return None;
         }
         let slices = slices(points, span_s);
         let count = slices.len() as f64;
-        let slope = median(pair_slopes(&slices))?;
-        let level = median(slices.iter().map(|(t, y)| y - slope * t).collect())?;
-        let residuals: Vec<f64> = slices.iter().map(|(t, y)| y - level - slope * t).collect();
+        let Course { slope, level, residuals, tail } = Course::of(&slices)?;
         let centre = slices.iter().map(|(t, _)| t).sum::<f64>() / count;
         let leverage = slices.iter().map(|(t, _)| (t - centre) * (t - centre)).sum::<f64>();
         if leverage <= 0.0 {
@@ -57,13 +87,16 @@ impl Line {
         let spread = spread(&residuals) * THEIL_SEN_LOSS;
         let variance = spread * spread * (count / effective);
         let slope_variance = variance / leverage;
+        // After a step only the newest slices say where the level is.
+        let behind = tail.unwrap_or(slices.len()) as f64;
         Some(Self {
             level,
             slope,
-            level_variance: variance / count + slope_variance * centre * centre,
+            level_variance: variance / behind + slope_variance * centre * centre,
             slope_variance,
             covariance: -centre * slope_variance,
             effective,
+            autocorrelation,
             span_s,
             newest: slices.last()?.1,
         })
@@ -122,6 +155,67 @@ fn slices(points: &[(f64, f64)], span_s: f64) -> Vec<(f64, f64)> {
             Some((middle, median(chunk.iter().map(|(_, y)| *y).collect())?))
         })
         .collect()
+}
+
+/// A slope with the level it leads to.
+struct Course {
+    slope: f64,
+    /// At t = 0.
+    level: f64,
+    residuals: Vec<f64>,
+    /// How many slices follow a step of the level, when there is one.
+    tail: Option<usize>,
+}
+
+impl Course {
+    /// The straight course, or the one with a step of the level in its newest part where that
+    /// explains far more: a bearing that spalls jumps and then wears on as before.
+    fn of(points: &[(f64, f64)]) -> Option<Self> {
+        let straight = Self::with_tail(points, None)?;
+        let stepped = (STEP_SLICES_MIN..=points.len() / STEP_SHARE)
+            .filter_map(|tail| Self::with_tail(points, Some(tail)))
+            .min_by(|a, b| a.misfit().total_cmp(&b.misfit()));
+        Some(match stepped {
+            Some(stepped)
+                if stepped.misfit() < STEP_GAIN * straight.misfit()
+                    && stepped.step_from(points) > STEP_SIGMAS * stepped.noise() =>
+            {
+                stepped
+            }
+            _ => straight,
+        })
+    }
+
+    fn with_tail(points: &[(f64, f64)], tail: Option<usize>) -> Option<Self> {
+        let (before, after) = points.split_at(points.len() - tail.unwrap_or(0));
+        let mut slopes = pair_slopes(before);
+        slopes.extend(pair_slopes(after));
+        let slope = median(slopes)?;
+        let level_of =
+            |part: &[(f64, f64)]| median(part.iter().map(|(t, y)| y - slope * t).collect());
+        let earlier = level_of(before)?;
+        let level = level_of(after).unwrap_or(earlier);
+        let residual = |level: f64| move |(t, y): &(f64, f64)| y - level - slope * t;
+        let residuals =
+            before.iter().map(residual(earlier)).chain(after.iter().map(residual(level))).collect();
+        Some(Self { slope, level, residuals, tail })
+    }
+
+    fn misfit(&self) -> f64 {
+        self.residuals.iter().map(|residual| residual.abs()).sum()
+    }
+
+    fn noise(&self) -> f64 {
+        let size = median(self.residuals.iter().map(|residual| residual.abs()).collect());
+        SIGMA_PER_MAD * size.unwrap_or(0.0)
+    }
+
+    /// How far the level has stepped.
+    fn step_from(&self, points: &[(f64, f64)]) -> f64 {
+        let before = &points[..points.len() - self.tail.unwrap_or(0)];
+        let earlier = median(before.iter().map(|(t, y)| y - self.slope * t).collect());
+        earlier.map_or(0.0, |earlier| (self.level - earlier).abs())
+    }
 }
 
 fn pair_slopes(points: &[(f64, f64)]) -> Vec<f64> {
@@ -201,6 +295,36 @@ mod tests {
         let line = Line::fit(&points).unwrap();
         assert!((line.slope - 0.5).abs() < 0.02, "{line:?}");
         assert!((line.level - 19.5).abs() < 0.5, "{line:?}");
+    }
+
+    /// 48 readings with a little alternating noise on `truth`.
+    fn window(truth: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        (0..48_u32)
+            .map(|n| {
+                let noise = 0.05 * (f64::from(n * 7 % 11) / 5.0 - 1.0);
+                (f64::from(n) - 47.0, truth(f64::from(n)) + noise)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_step_lifts_the_line_and_does_not_turn_it() {
+        let points = window(|n| 0.1 * n + if n >= 40.0 { 3.0 } else { 0.0 });
+        let line = Line::through(&points, 12).unwrap();
+        assert!((line.slope - 0.1).abs() < 0.01, "{line:?}");
+        assert!((line.level - 7.7).abs() < 0.1, "{line:?}");
+        let lone = window(|n| 0.1 * n + if n >= 47.0 { 3.0 } else { 0.0 });
+        assert!((Line::through(&lone, 12).unwrap().level - 4.7).abs() < 0.1);
+    }
+
+    #[test]
+    fn of_a_bent_window_the_straight_end_counts() {
+        let points = window(|n| if n < 24.0 { 0.0 } else { 0.2 * (n - 24.0) });
+        let line = Line::through(&points, 12).unwrap();
+        assert!((line.slope - 0.2).abs() < 0.01, "{line:?}");
+        assert!(line.span_s < 24.0);
+        let straight = Line::through(&window(|n| 0.2 * n), 12).unwrap();
+        assert!((straight.span_s - 47.0).abs() < 1e-9);
     }
 
     #[test]

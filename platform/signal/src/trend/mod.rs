@@ -87,8 +87,8 @@ pub struct TimeToLimit {
 /// Answers `question` from `window`, readings in any order. Readings that are not finite are left
 /// out.
 ///
-/// The line is fitted robustly (Theil–Sen on medians of time slices) and its errors are widened by
-/// the autocorrelation of the residuals. The crossing time then has the distribution
+/// The line is fitted robustly (Theil–Sen on medians of time slices) to the longest straight end of
+/// the window, and its errors are widened by the autocorrelation of the residuals. The crossing time then has the distribution
 /// F(t) = P(level + slope·t beyond the limit); its quantiles are the interval, and what is missing
 /// to 1 at the far end is the chance that this trend never gets there.
 #[must_use]
@@ -102,7 +102,7 @@ pub fn time_to_limit(window: &[(Timestamp, f64)], question: &LimitQuestion) -> T
     let last = readings.last().map_or(0, |(at, _)| *at);
     let points: Vec<(f64, f64)> =
         readings.iter().map(|(at, y)| (at.saturating_sub(last) as f64 / 1e6, *y)).collect();
-    let line = if points.len() < POINTS_MIN { None } else { Line::fit(&points) };
+    let line = if points.len() < POINTS_MIN { None } else { Line::through(&points, POINTS_MIN) };
     match line {
         Some(line) if question.limit.is_finite() => judge(&line, points.len(), question),
         _ => too_few(points.len()),
