@@ -117,22 +117,18 @@ export class LiveCache {
   }
 
   private alert(alert: Alert): void {
-    this.client.setQueryData<Page<Alert>>(["alerts"], (page) => upsert(page, alert, (a) => a.alert_id));
+    this.put("alerts", alert, (a) => a.alert_id);
     this.soon("alert-quality");
     this.soon("incident");
   }
 
   private incident(incident: Incident): void {
-    this.client.setQueryData<Page<Incident>>(["incidents"], (page) =>
-      upsert(page, incident, (i) => i.incident_id),
-    );
+    this.put("incidents", incident, (i) => i.incident_id);
     this.soon("incident");
   }
 
   private decision(decision: Decision): void {
-    this.client.setQueryData<Page<Decision>>(["decisions"], (page) =>
-      upsert(page, decision, (d) => d.decision_id),
-    );
+    this.put("decisions", decision, (d) => d.decision_id);
     this.soon("incident");
     this.soon("golden-run");
   }
@@ -141,18 +137,14 @@ export class LiveCache {
     if (event.type === "maintenance.predicted") {
       this.soon("predictions");
     } else {
-      this.client.setQueryData<Page<WorkOrder>>(["work"], (page) =>
-        upsert(page, event.data as WorkOrder, (w) => w.work_id),
-      );
+      this.put("work", event.data as WorkOrder, (w) => w.work_id);
     }
     this.soon("incident");
     this.soon("golden-run");
   }
 
   private notification(notification: Notification): void {
-    this.client.setQueryData<Page<Notification>>(["notifications"], (page) =>
-      upsert(page, notification, (n) => n.notification_id),
-    );
+    this.put("notifications", notification, (n) => n.notification_id);
     this.soon("golden-run");
   }
 
@@ -160,6 +152,12 @@ export class LiveCache {
     this.client.setQueryData<Page<Sensor>>(["sensors"], (page) => applyAnomaly(page, anomaly));
     this.soon("anomalies");
     this.soon("golden-run");
+  }
+
+  /** A list that is being fetched may come back older than this event: it is asked for once more. */
+  private put<T>(key: string, entity: T, idOf: (entity: T) => string): void {
+    this.client.setQueryData<Page<T>>([key], (page) => upsert(page, entity, idOf));
+    if (this.client.isFetching({ queryKey: [key] }) > 0) this.soon(key);
   }
 
   private soon(key: string): void {

@@ -55,8 +55,14 @@ function title(alerts: readonly Alert[], incidents: readonly Incident[]): string
       n: standing.filter((a) => a.incident_id === incident.incident_id).length,
     }))
     .sort((a, b) => b.n - a.n)[0];
-  const first = `${count(standing.length, "alarm stands", "alarms stand")}, ${fresh === 0 ? "all acknowledged" : `${fresh} not acknowledged`}.`;
+  const first = `${count(standing.length, "alarm stands", "alarms stand")}, ${seenWords(standing.length, fresh)}.`;
   return most && most.n > 1 ? `${first} ${count(most.n, "belongs", "belong")} to one incident.` : first;
+}
+
+function seenWords(all: number, fresh: number): string {
+  if (all === 1) return fresh === 0 ? "acknowledged" : "not acknowledged";
+  if (fresh === 0) return "all acknowledged";
+  return fresh === all ? "none acknowledged" : `${fresh} not acknowledged`;
 }
 
 export function Alarms() {

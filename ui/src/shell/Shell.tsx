@@ -3,7 +3,7 @@ import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { alertsQuery, decisionsQuery, meQuery } from "../api/queries";
 import { stands } from "../modules/incidents/standing";
-import { clockSeconds } from "../ui/format";
+import { clockSeconds, sentence } from "../ui/format";
 import { Icon, type IconName, Mark } from "../ui/Icon";
 import { Toasts } from "../ui/toasts";
 import { KeyDialog, KeysDialog, MessagesDialog } from "./dialogs";
@@ -88,7 +88,7 @@ function Account({ onKey }: { onKey: () => void }) {
           <span className="sr">{name}</span>
         </span>
         <b>{name}</b>
-        <span className="sm dim">{me?.role ? `Role ${me.role}` : "You may look, not act"}</span>
+        <span className="sm dim">{me?.role ? sentence(me.role) : "You may look, not act"}</span>
       </button>
     </div>
   );

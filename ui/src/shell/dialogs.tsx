@@ -104,6 +104,9 @@ const KEYS: [string[], string][] = [
   [["G", "W"], "Workbench"],
   [["A"], "acknowledge the selected alarms"],
   [["S"], "shelve the selected alarm"],
+  [["["], "earlier, in the Workbench"],
+  [["]"], "later, in the Workbench"],
+  [["L"], "back to live, in the Workbench"],
   [["Esc"], "close"],
   [["?"], "all keys"],
 ];
@@ -114,7 +117,11 @@ export function KeysDialog({ onClose }: { onClose: () => void }) {
       title="Keys"
       lead="Nothing in the plant moves from a single key."
       onClose={onClose}
-      foot={<CancelButton onClick={onClose} />}
+      foot={
+        <button type="button" className="btn" onClick={onClose}>
+          Close <kbd className="hide-phone">Esc</kbd>
+        </button>
+      }
     >
       <dl className="keys">
         {KEYS.map(([keys, what]) => (

@@ -10,13 +10,15 @@ interface Props {
 }
 
 const W = 176;
+/** What lies beyond a limit must show, but the range is where the pointer lives. */
+const MARGIN = 0.28;
 
 /** A moving analog indicator: track, desired range, limit ticks, pointer. */
 export function Mai({ label, value, low, high, priority, stale }: Props) {
   if (low == null || high == null || high <= low) return <div className="mai-none" />;
   const span = high - low;
-  let from = low - span * 0.6;
-  let to = high + span * 0.6;
+  let from = low - span * MARGIN;
+  let to = high + span * MARGIN;
   if (low >= 0 && from < 0) from = 0;
   if (value !== null) {
     from = Math.min(from, value - span * 0.1);

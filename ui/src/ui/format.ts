@@ -147,7 +147,7 @@ export function assetName(full: string): string {
   const asset = ownName(full);
   const km = /^km-(\d+)$/.exec(asset);
   if (km) return `km ${Number(km[1])}`;
-  return /^[a-z]{1,3}-\w+$/.test(asset) ? asset.toUpperCase() : asset.replaceAll(/[-_]/g, " ");
+  return /^([a-z]{1,3}-\w+|[a-z]+-\d+)$/.test(asset) ? asset.toUpperCase() : asset.replaceAll(/[-_]/g, " ");
 }
 
 export function measureName(measure: string): string {
@@ -178,4 +178,11 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 /** The last group of an id, enough to tell two apart by eye. */
 export function shortId(id: string): string {
   return `…${id.slice(-4)}`;
+}
+
+const ISO = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+
+/** Text that a machine wrote, with its times as people read them. */
+export function readable(text: string): string {
+  return text.replace(ISO, (at) => `${day(at)} ${clock(at)}`);
 }

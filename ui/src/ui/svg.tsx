@@ -72,10 +72,13 @@ export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, a
 
 export function Spark({
   points,
+  least = 0,
   width = 96,
   height = 20,
 }: {
   points: readonly Pt[];
+  /** The smallest span the height stands for: what hardly moves must not look wild. */
+  least?: number;
   width?: number;
   height?: number;
 }) {
@@ -84,11 +87,11 @@ export function Spark({
   const first = points[0];
   if (!last || !first || values.length < 2) return <span className="dim">–</span>;
   let [low, high] = extent(values);
-  const least = Math.max(1e-9, Math.abs((low + high) / 2) * 0.01);
-  if (high - low < least) {
+  const span = Math.max(1e-9, least, Math.abs((low + high) / 2) * 0.01);
+  if (high - low < span) {
     const middle = (low + high) / 2;
-    low = middle - least / 2;
-    high = middle + least / 2;
+    low = middle - span / 2;
+    high = middle + span / 2;
   }
   const from = first[0];
   const to = points[points.length - 1]?.[0] ?? last[0];

@@ -66,7 +66,8 @@ pub(crate) fn predict(question: &Question<'_>, window: &[(Timestamp, f64)]) -> P
         kind: anomaly.and_then(|one| one.kind.clone()),
         unit: anomaly.and_then(|one| one.unit.clone()),
         risk: risk.clamp(0.0, 1.0),
-        severity: anomaly.map_or_else(|| severity(risk), |one| one.severity),
+        severity: anomaly
+            .map_or_else(|| severity(risk), |one| one.severity.max(urgency(time.as_ref()))),
         summary: summary(question, target.as_ref(), time, level),
         limit: target.map(|target| target.limit),
         time_to_limit_s: time,
@@ -214,6 +215,17 @@ fn contributions(
             weight: if total > 0.0 { surprise(value) / total } else { 0.0 },
         })
         .collect()
+}
+
+/// How little time is left to plan and do the work.
+fn urgency(time: Option<&TimeToLimit>) -> Severity {
+    const SHIFT_S: f64 = 8.0 * 3_600.0;
+    match time.map(|time| time.median) {
+        Some(median) if median <= SHIFT_S => Severity::Critical,
+        Some(median) if median <= 3.0 * DAY_S => Severity::High,
+        Some(median) if median <= 14.0 * DAY_S => Severity::Medium,
+        _ => Severity::Low,
+    }
 }
 
 fn severity(risk: f64) -> Severity {

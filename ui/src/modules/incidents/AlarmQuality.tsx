@@ -37,10 +37,14 @@ function Bars({
   const slots = quality.per_10_min;
   const first = slots[0];
   const last = slots[slots.length - 1];
-  const most = Math.max(flood ? FLOOD + 1.5 : 3, ...slots.map((slot) => slot.count)) * 1.08;
+  const highest = Math.max(flood ? FLOOD : 3, ...slots.map((slot) => slot.count));
+  const marks = niceTicks(0, highest, 3).filter(Number.isInteger);
+  // The scale ends on a mark, so that the highest bar can be read.
+  const step = (marks[1] ?? 1) - (marks[0] ?? 0);
+  const most = flood ? highest * 1.2 : Math.ceil(highest / step) * step;
   const left = 22;
   const right = width - 76;
-  const top = flood ? 6 : 14;
+  const top = flood ? 6 : 18;
   const bottom = height - 20;
   const from = first ? Date.parse(first.at) : Date.now() - 24 * SLOT_MS;
   const to = (last ? Date.parse(last.at) : Date.now()) + SLOT_MS;
@@ -55,7 +59,7 @@ function Bars({
           per 10 min
         </text>
       )}
-      {niceTicks(0, most, 3).map((v) => (
+      {niceTicks(0, most, most / step).map((v) => (
         <g key={v}>
           <path className={v === 0 ? "axis-l" : "grid-l"} d={`M${left} ${Math.round(y(v)) + 0.5}H${right}`} />
           <text x={left - 8} y={y(v) + 4} textAnchor="end">
@@ -229,7 +233,7 @@ function Mix({ mix, width }: { mix: number[]; width: number }) {
                 <text
                   x={at + 6}
                   y={y + 14}
-                  style={{ fill: index === 2 ? "var(--ink)" : "var(--ink-invert)" }}
+                  style={{ fill: index === 0 ? "var(--ink-invert)" : "var(--ink)" }}
                 >
                   {value}
                 </text>

@@ -15,7 +15,7 @@ import { Glyph } from "../../ui/Glyph";
 import { OriginTag } from "../../ui/Note";
 import { type Pt, Spark } from "../../ui/svg";
 import { valueAndLimit, whatToDo, whyOf } from "./model";
-import { unseen } from "./standing";
+import { stands, unseen } from "./standing";
 
 interface Props {
   alerts: readonly Alert[];
@@ -49,7 +49,14 @@ function Acknowledged({ alert }: { alert: Alert }) {
 
 function Standing({ alert, now }: { alert: Alert; now: number }) {
   const end = alert.cleared_at ? Date.parse(alert.cleared_at) : now;
-  return <>{duration((end - Date.parse(alert.raised_at)) / 1000)}</>;
+  const span = duration((end - Date.parse(alert.raised_at)) / 1000);
+  return alert.cleared_at && stands(alert) ? (
+    <>
+      {span}, <span title={alert.cleared_at}>back {clock(alert.cleared_at)}</span>
+    </>
+  ) : (
+    <>{span}</>
+  );
 }
 
 function Belongs({ alert, incidents }: { alert: Alert; incidents: readonly Incident[] }) {
@@ -115,7 +122,9 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                   <td className="k nowrap">
                     {withoutAsset(alert.title, alert.asset)}{" "}
                     {alert.chattering || alert.occurrences > CHATTER ? (
-                      <span className="tag">chattering {alert.occurrences}×</span>
+                      <span className="tag">
+                        chattering{alert.occurrences > 1 ? ` ${alert.occurrences}×` : ""}
+                      </span>
                     ) : null}{" "}
                     {alert.origin === "replayed" ? <OriginTag origin={alert.origin} /> : null}
                   </td>

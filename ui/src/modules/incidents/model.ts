@@ -11,8 +11,10 @@ export const isOpen = (incident: Pick<Incident, "state">) =>
 export function valueAndLimit(alert: Alert): string {
   if (alert.value == null) return alert.rule;
   if (alert.limit == null) return quantity(alert.value, alert.unit);
+  // What a detector worked out has more digits than anybody set.
+  const bound = alert.rule === "score" ? quantity(alert.limit, alert.unit) : limit(alert.limit, alert.unit);
   const sign = alert.value < alert.limit ? "<" : ">";
-  return `${number(alert.value, alert.unit)} ${sign} ${limit(alert.limit, alert.unit)}`;
+  return `${number(alert.value, alert.unit)} ${sign} ${bound}`;
 }
 
 const RULES: Record<string, string> = {

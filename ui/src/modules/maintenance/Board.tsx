@@ -3,6 +3,7 @@ import type { Decision, DecisionState } from "../../api/types";
 import { decisionNo } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { OriginTag } from "../../ui/Note";
+import { Words } from "../../ui/Words";
 import { byAnswer, byUrgency, cardWords, cornerWords, priorityOf } from "./words";
 
 interface Props {
@@ -26,8 +27,9 @@ const COLUMNS: { name: string; states: DecisionState[]; none: string }[] = [
 const MOST_PER_COLUMN = 6;
 
 export function Board({ decisions, ...rest }: Props) {
+  const waiting = decisions.filter((decision) => decision.state === "waiting").length;
   return (
-    <div className="board">
+    <div className={waiting > 1 ? "board" : "board even"}>
       {COLUMNS.map((column, index) => {
         const own = decisions
           .filter((decision) => column.states.includes(decision.state))
@@ -74,7 +76,7 @@ function Card({
       </div>
       <h3 id={id}>
         <button type="button" aria-pressed={on} onClick={() => onChoose(decision.decision_id)}>
-          {decision.title}
+          <Words>{decision.title}</Words>
         </button>
       </h3>
       {picture(decision)}

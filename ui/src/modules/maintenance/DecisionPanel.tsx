@@ -13,6 +13,7 @@ import {
   sentence,
 } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
+import { Words } from "../../ui/Words";
 import type { Act } from "./AnswerDialog";
 import { isOpen } from "./words";
 
@@ -83,17 +84,10 @@ export function DecisionPanel({
     >
       <div className="in dd">
         <div className="stack">
-          <p>{decision.question}</p>
+          <p>
+            <Words>{decision.question}</Words>
+          </p>
           {picture}
-          <dl className="kv">
-            {facts(decision, now).map(([name, value]) => (
-              <div key={name} style={{ display: "contents" }}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
-            ))}
-          </dl>
-          {evidenceLink}
         </div>
         <div className="stack" style={{ gap: 8 }}>
           {problem}
@@ -105,6 +99,17 @@ export function DecisionPanel({
           )}
           {result}
           <Contributions decision={decision} />
+        </div>
+        <div className="all">
+          <dl className="kv two">
+            {facts(decision, now).map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+              </div>
+            ))}
+          </dl>
+          {evidenceLink}
         </div>
       </div>
     </Panel>

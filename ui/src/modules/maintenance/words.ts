@@ -1,5 +1,5 @@
 import type { Decision, Priority, Severity, Verdict } from "../../api/types";
-import { day, duration, interval, moment } from "../../ui/format";
+import { count, day, duration, interval, moment } from "../../ui/format";
 
 const PRIORITY: Record<Severity, Priority> = { critical: 1, high: 2, medium: 3, low: 4 };
 export const priorityOf = (severity: Severity): Priority => PRIORITY[severity] ?? 3;
@@ -35,12 +35,14 @@ export function cardWords(decision: Decision): string {
 export function boardTitle(waiting: readonly Decision[]): string {
   if (waiting.length === 0) return "No decision waits.";
   const worst = [...waiting].sort((a, b) => priorityOf(a.severity) - priorityOf(b.severity))[0];
-  const first = `${waiting.length} ${waiting.length === 1 ? "decision waits" : "decisions wait"}.`;
+  const first = `${count(waiting.length, "decision waits", "decisions wait")}.`;
   const span = worst?.evidence?.time_to_limit_s;
   if (!worst) return first;
   return span
     ? `${first} ${worst.title}: ${interval(span).median} left.`
-    : `${first} ${worst.title} comes first.`;
+    : waiting.length === 1
+      ? `${first} ${worst.title}.`
+      : `${first} First: ${worst.title}.`;
 }
 
 /** A person may still answer. */

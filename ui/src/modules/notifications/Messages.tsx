@@ -1,5 +1,5 @@
 import type { Notification } from "../../api/types";
-import { moment } from "../../ui/format";
+import { moment, readable } from "../../ui/format";
 import { Empty } from "../../ui/Note";
 import { useNow } from "../../ui/time";
 
@@ -33,7 +33,7 @@ export function MessageList({ messages, most = 30 }: { messages: readonly Notifi
         <li key={message.notification_id}>
           <div className="t">
             <h3>{message.title}</h3>
-            <p className="sm">{message.body}</p>
+            <p className="sm lines">{readable(message.body)}</p>
             <p className="sm dim">
               {CHANNEL[message.channel]}
               {message.channel === "in_app" ? "" : ` to ${message.to}`} · {STATE[message.state]}

@@ -1,11 +1,11 @@
 import type { Window } from "../../api/queries";
 import { Figure } from "../../ui/Figure";
-import { clock, duration, plural } from "../../ui/format";
+import { clock, duration, plural, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { TimeGrid } from "../../ui/svg";
-import type { UnitHealth } from "./units";
+import type { Trouble, UnitHealth } from "./units";
 
-const ROW = 36;
+const ROW = 34;
 const HALF = 15.5;
 /** A river with more arms than this is read by nobody. */
 const MOST_ROWS = 9;
@@ -147,7 +147,7 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
       </text>
       {phone ? null : (
         <text className={unit.worst ? "ink" : ""} x={x(window.to) + 12} y={y + 4}>
-          {unit.worst ? short(unit.worst.title) : "normal"}
+          {unit.worst ? short(unit.worst) : "normal"}
         </text>
       )}
     </g>
@@ -164,6 +164,11 @@ function spread<T extends { at: number; trouble: { priority: number } }>(glyphs:
 }
 
 const FITS = 19;
-const short = (title: string) => (title.length > FITS ? `${title.slice(0, FITS - 1).trimEnd()}…` : title);
+
+/** The title when there is room for it, else what it is about; the whole of it stands in the table. */
+function short({ title, sensor }: Trouble): string {
+  const said = title.length > FITS ? sensorName(sensor) : title;
+  return said.length > FITS ? `${said.slice(0, FITS - 1).trimEnd()}…` : said;
+}
 
 export const standingFor = (from: number, now: number) => duration((now - from) / 1000);

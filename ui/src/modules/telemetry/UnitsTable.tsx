@@ -59,7 +59,7 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
                       aria-label={`Open ${unit.leading} in the workbench`}
                       title={unit.leading}
                     >
-                      <Spark points={sparkPoints(series.get(unit.leading))} />
+                      <Spark points={sparkPoints(series.get(unit.leading))} least={unit.quiet} />
                     </Link>
                   ) : (
                     "–"

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
-import type { Priority, Sensor } from "../../api/types";
-import { age, limit, number, plain, quantity, sensorName } from "../../ui/format";
+import type { Sensor } from "../../api/types";
+import { age, limit, measureName, moment, number, plain, quantity, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Mai } from "../../ui/Mai";
 import { useNow } from "../../ui/time";
@@ -43,13 +43,23 @@ export function isStale(sensor: Sensor, now: number): boolean {
   return now - Date.parse(sensor.latest.at) > Math.max(STALE_LEAST_MS, interval * STALE_INTERVALS);
 }
 
-function context(sensor: Sensor, stale: boolean, now: number): string {
+/** A title without the quantity that stands above it anyway: `Vibration far from normal` → `far from normal`. */
+function bare(title: string, sensor: Sensor): string {
+  const measure = measureName(sensor.measure);
+  return title.toLowerCase().startsWith(`${measure.toLowerCase()} `)
+    ? title.slice(measure.length + 1)
+    : title;
+}
+
+function context(sensor: Sensor, stale: boolean, now: number, trouble: Trouble | undefined): string {
   if (!sensor.latest) return "no reading yet";
   if (stale) return `${age(now - Date.parse(sensor.latest.at))} old`;
   const { value } = sensor.latest;
   const { expected_low: low, expected_high: high, unit } = sensor;
-  if (high != null && value > high) return `above ${limit(high, unit)}`;
-  if (low != null && value < low) return `below ${limit(low, unit)}`;
+  const since = trouble ? ` since ${moment(trouble.from, now)}` : "";
+  if (high != null && value > high) return `above ${limit(high, unit)}${since}`;
+  if (low != null && value < low) return `below ${limit(low, unit)}${since}`;
+  if (trouble) return `${bare(trouble.title, sensor)}${since}`;
   return low != null && high != null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
 
@@ -72,8 +82,7 @@ export function ValueStrip({
             key={sensor.key}
             sensor={sensor}
             now={now}
-            priority={trouble?.priority}
-            unack={trouble?.unseen}
+            trouble={trouble}
           />
         );
       })}
@@ -84,22 +93,20 @@ export function ValueStrip({
 function Value({
   sensor,
   now,
-  priority,
-  unack,
+  trouble,
 }: {
   sensor: Sensor;
   now: number;
-  priority?: Priority;
-  unack?: boolean;
+  trouble: Trouble | undefined;
 }) {
   const stale = isStale(sensor, now);
-  const says = context(sensor, stale, now);
+  const says = context(sensor, stale, now, trouble);
   const value = sensor.latest?.value ?? null;
   return (
     <Link to="/workbench" search={{ s: sensor.key }} className={stale ? "kpi stale" : "kpi"}>
       <span className="rowf between nw">
         <span className="sm">{sensorName(sensor.key)}</span>
-        {priority ? <Glyph p={priority} unack={unack} /> : null}
+        {trouble ? <Glyph p={trouble.priority} unack={trouble.unseen} /> : null}
       </span>
       <span className="val">
         {number(value, sensor.unit)}
@@ -110,10 +117,12 @@ function Value({
         value={value}
         low={sensor.expected_low}
         high={sensor.expected_high}
-        priority={priority}
+        priority={trouble?.priority}
         stale={stale}
       />
-      <span className="cap">{says}</span>
+      <span className="cap" title={says}>
+        {says}
+      </span>
     </Link>
   );
 }

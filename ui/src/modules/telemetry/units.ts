@@ -27,6 +27,8 @@ export interface UnitHealth {
   worst: Trouble | null;
   /** The sensor whose series says most about this unit. */
   leading: string | null;
+  /** The span below which that series is drawn as calm. */
+  quiet: number;
 }
 
 const PREFIXES: Record<string, string> = { p: "Pump station", v: "Valves", t: "Tanks" };
@@ -124,7 +126,15 @@ export function healthOf(
       };
     });
   const worst = own.filter((trouble) => trouble.to === null).sort(worseFirst)[0] ?? null;
-  return { name: unit.name, distance, troubles: own, worst, leading: worst?.sensor ?? leading };
+  const shown = worst?.sensor ?? leading;
+  return { name: unit.name, distance, troubles: own, worst, leading: shown, quiet: quietSpan(unit, shown) };
+}
+
+/** A tenth of what is expected of the sensor. */
+function quietSpan(unit: Unit, key: string | null): number {
+  const sensor = unit.sensors.find((each) => each.key === key);
+  const { expected_low: low, expected_high: high } = sensor ?? {};
+  return low != null && high != null && high > low ? (high - low) / 10 : 0;
 }
 
 export function orderWorst(units: readonly UnitHealth[]): UnitHealth[] {
