@@ -119,6 +119,11 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
   const works = useQuery(workQuery).data?.items ?? NONE;
   const touches = (sensor: string | null) => sensor !== null && incident.sensors.includes(sensor);
   const sinceFirst = Date.parse(incident.opened_at) - 6 * 3_600_000;
+  const own_anomalies = anomalies.filter((a) => touches(a.sensor));
+  const beganAt = own_anomalies.reduce<number | null>((least, a) => {
+    const at = Date.parse(a.started_at);
+    return at >= window.from && (least === null || at < least) ? at : least;
+  }, null);
   const related = decisions.filter((d) => touches(d.sensor) && Date.parse(d.requested_at) > sinceFirst);
 
   return (
@@ -129,6 +134,7 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
         from={window.from}
         to={window.to}
         now={now}
+        beganAt={beganAt}
         foundAt={Date.parse(incident.opened_at)}
         alerts={incident.alerts}
         sensors={own}
@@ -136,7 +142,7 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
         entries={incident.timeline}
       />
       <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
-        <Evidence anomalies={anomalies.filter((a) => touches(a.sensor))} decisions={related} />
+        <Evidence anomalies={own_anomalies} decisions={related} />
         <Alarms alerts={incident.alerts} now={now} />
         <NextActions
           incident={incident}
@@ -148,6 +154,9 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
   );
 }
 
+/** A sentence ends with a full stop, also one that a machine wrote. */
+const closed = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 function lead(incident: IncidentDetail, now: number): React.ReactNode {
   const first = incident.alerts.reduce(
     (least, a) => Math.min(least, Date.parse(a.raised_at)),
@@ -158,7 +167,7 @@ function lead(incident: IncidentDetail, now: number): React.ReactNode {
   const end = incident.closed_at ? Date.parse(incident.closed_at) : now;
   return (
     <>
-      {incident.summary} Found at <b>{clockSeconds(found)}</b>
+      {closed(incident.summary)} Found at <b>{clockSeconds(found)}</b>
       {delay >= 1 ? `, ${duration(delay)} after the first sign` : ""};{" "}
       {isOpen(incident)
         ? `it lasts ${duration((end - found) / 1000)} so far`
@@ -386,9 +395,11 @@ function Evidence({
                 <span className="sm dim">
                   {quantity(anomaly.value, anomaly.unit)} at {clockSeconds(anomaly.started_at)}
                   {anomaly.evidence?.baseline_mean != null
-                    ? `, usually ${number(anomaly.evidence.baseline_mean, anomaly.unit)} ± ${number(anomaly.evidence.baseline_spread, anomaly.unit)} over ${anomaly.evidence.samples} samples`
+                    ? `, usually ${number(anomaly.evidence.baseline_mean, anomaly.unit)} ± ${number(anomaly.evidence.baseline_spread, anomaly.unit)} over ${anomaly.evidence.samples.toLocaleString("en-US")} samples`
                     : ""}
-                  {anomaly.detector ? `; ${anomaly.detector.name} ${anomaly.detector.version}` : ""}
+                  {anomaly.detector
+                    ? `; by detector ${anomaly.detector.name} ${anomaly.detector.version}`
+                    : ""}
                 </span>
               </div>
             </li>
@@ -400,7 +411,7 @@ function Evidence({
                 <h3>{prediction.summary}</h3>
                 <span className="sm dim">
                   risk {percent(prediction.risk)}
-                  {prediction.model ? `; ${prediction.model.name} ${prediction.model.version}` : ""}
+                  {prediction.model ? `; by model ${prediction.model.name} ${prediction.model.version}` : ""}
                 </span>
               </div>
             </li>

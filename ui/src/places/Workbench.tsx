@@ -16,8 +16,8 @@ import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
 import { SensorList } from "../modules/telemetry/SensorList";
 import { type SensorMarks, Stack } from "../modules/telemetry/Stack";
 import { type Trouble, worseFirst } from "../modules/telemetry/units";
-import { useMayAct, useRange, useSite } from "../shell/hooks";
-import { clock, decisionNo, moment, number, sensorName, sentence } from "../ui/format";
+import { useKeys, useMayAct, useRange, useSite } from "../shell/hooks";
+import { decisionNo, moment, number, sensorName, sentence } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
@@ -149,6 +149,7 @@ function Explore() {
     },
     [go],
   );
+  const reset = useCallback(() => go({ from: undefined, to: undefined }), [go]);
   const toggle = (key: string) => {
     const next = keys.includes(key) ? keys.filter((each) => each !== key) : [...keys, key];
     go({ s: next.length > 0 ? next.join(",") : "none" });
@@ -173,7 +174,10 @@ function Explore() {
           retry={() => void readings.refetch()}
         />
       ) : null}
-      <div className="cols" style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}>
+      <div
+        className="cols explore"
+        style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}
+      >
         <SensorList
           sensors={sensors}
           troubles={troubles}
@@ -182,12 +186,6 @@ function Explore() {
           onToggle={toggle}
         />
         <div className="stack">
-          <ZoomBar
-            window={window}
-            live={live}
-            zoom={zoom}
-            reset={() => go({ from: undefined, to: undefined })}
-          />
           {keys.length === 0 ? (
             <Panel title="Readings">
               <Empty title="No sensor chosen" picture="line">
@@ -204,6 +202,7 @@ function Explore() {
               marksOf={marksOf}
               events={events}
               busy={readings.isPending}
+              tools={<ZoomBar window={window} live={live} zoom={zoom} reset={reset} />}
               onZoom={zoom}
             />
           ) : readings.error ? null : (
@@ -303,14 +302,26 @@ function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
   const middle = (window.from + window.to) / 2;
   const around = (factor: number) =>
     zoom(middle - (span * factor) / 2, Math.min(Date.now(), middle + (span * factor) / 2));
-  const shift = (by: number) => zoom(window.from + span * by, window.to + span * by);
+  const shift = (by: number) => {
+    const late = Math.max(0, window.to + span * by - Date.now());
+    zoom(window.from + span * by - late, window.to + span * by - late);
+  };
+  useKeys({
+    "[": () => shift(-0.5),
+    "]": () => {
+      if (!live) shift(0.5);
+    },
+    l: () => {
+      if (!live) reset();
+    },
+  });
   return (
-    <div className="rowf wrap zoombar">
+    <div className="rowf wrap zoombar in no-top">
       <button
         type="button"
         className="btn s"
         aria-label="Earlier"
-        title="Earlier"
+        title="Earlier ( [ )"
         onClick={() => shift(-0.5)}
       >
         <Icon name="left" />
@@ -319,7 +330,7 @@ function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
         type="button"
         className="btn s"
         aria-label="Later"
-        title="Later"
+        title="Later ( ] )"
         disabled={live}
         onClick={() => shift(0.5)}
       >
@@ -349,11 +360,12 @@ function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
         </span>
       ) : (
         <button type="button" className="btn s" onClick={reset}>
-          Back to live
+          Back to live <kbd className="hide-phone">L</kbd>
         </button>
       )}
       <span className="sm dim">
-        {clock(window.from)} to {clock(window.to)}. Drag over a plot to look closer.
+        {moment(window.from, Date.now())} to {moment(window.to, Date.now())}
+        <span className="hide-phone">. Drag over a plot to look closer.</span>
       </span>
     </div>
   );
@@ -385,7 +397,7 @@ function Golden() {
         title={goldenTitle(run.data)}
         acts={<Tabs />}
       />
-      <Start onStarted={choose} />
+      <Start onStarted={choose} first={!run.data?.waiting_for} />
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {run.error ? <ProblemNote error={run.error} retry={() => void run.refetch()} /> : null}
       {run.data ? (
@@ -432,7 +444,8 @@ function WaitLink({ run, decisions }: { run: GoldenRun; decisions: readonly Deci
   );
 }
 
-function Start({ onStarted }: { onStarted: (id: string) => void }) {
+/** One primary button a page: the one that goes on with what is under way. */
+function Start({ onStarted, first }: { onStarted: (id: string) => void; first: boolean }) {
   const client = useQueryClient();
   const may = useMayAct();
   const [rate, setRate] = useState(String(RATE.usual));
@@ -469,7 +482,11 @@ function Start({ onStarted }: { onStarted: (id: string) => void }) {
             onChange={(event) => setRate(event.target.value)}
           />
         </div>
-        <button type="submit" className="btn pri" disabled={!may.ok || wrong || start.isPending}>
+        <button
+          type="submit"
+          className={first ? "btn pri" : "btn"}
+          disabled={!may.ok || wrong || start.isPending}
+        >
           Start a run
         </button>
         <p className="hint" id="rate-hint">

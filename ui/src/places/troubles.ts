@@ -20,6 +20,7 @@ export function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
         alert.active || stands(alert)
           ? null
           : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
+      backAt: !alert.active && alert.cleared_at ? Date.parse(alert.cleared_at) : null,
     }))
     .filter((trouble) => trouble.to === null || trouble.to >= since);
 }

@@ -27,7 +27,7 @@ function SitePill() {
   if (sites.length < 2) return <span className="pill still">{words}</span>;
   return (
     <Menu
-      label={`Site: ${name ?? "all"}`}
+      label={`Site: ${name ? sentence(name) : "All sites"} ${plural(sensors.length, "sensor")}`}
       button={
         <>
           {words}

@@ -89,6 +89,20 @@ interface FigureProps extends PictureProps {
   className?: string;
 }
 
+/** What `.follow` inside the picture moves along with. */
+function follow(element: HTMLElement): void {
+  element.style.setProperty("--scrolled", `${element.scrollLeft}px`);
+}
+
+/** The newest part lies at the right end; that is where one looks first. */
+function toNewest(element: HTMLElement | null): void {
+  if (!element) return;
+  requestAnimationFrame(() => {
+    element.scrollLeft = element.scrollWidth;
+    follow(element);
+  });
+}
+
 /** A picture with its name, its sentence and its table. */
 export function Figure({ name, meta, table, sideways, say, foot, className, ...picture }: FigureProps) {
   const heading = useId();
@@ -108,8 +122,14 @@ export function Figure({ name, meta, table, sideways, say, foot, className, ...p
       ) : (
         <div className="in" style={{ paddingBottom: 8 }}>
           {sideways ? (
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways on a phone
-            <section className="sideways" tabIndex={0} aria-label={`${name}, scrolls sideways`}>
+            <section
+              className="sideways"
+              // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways on a phone
+              tabIndex={0}
+              aria-label={`${name}, scrolls sideways`}
+              ref={toNewest}
+              onScroll={(event) => follow(event.currentTarget)}
+            >
               {drawn}
             </section>
           ) : (

@@ -1,4 +1,5 @@
 import { type ReactNode, useId } from "react";
+import { Words } from "./Words";
 
 interface Props {
   title: string;
@@ -16,7 +17,7 @@ export function Panel({ title, meta, children, className, id, quietTitle }: Prop
     <section className={`panel ${className ?? ""}`} aria-labelledby={heading} id={id}>
       <header className={quietTitle && !meta ? "sr" : undefined}>
         <h2 id={heading} className={quietTitle ? "sr" : undefined}>
-          {title}
+          <Words>{title}</Words>
         </h2>
         {meta ? <span className="meta">{meta}</span> : null}
       </header>
@@ -38,7 +39,7 @@ export function PageHead({ crumb, title, lead, acts }: Head) {
     <div className="head">
       <div>
         <p className="crumb">{crumb}</p>
-        <h1>{title}</h1>
+        <h1>{typeof title === "string" ? <Words>{title}</Words> : title}</h1>
         {lead ? <p className="sentence">{lead}</p> : null}
       </div>
       {acts ? <div className="acts">{acts}</div> : null}

@@ -116,6 +116,7 @@ function drawOver(plot: uPlot, props: Props, ink: Record<string, string>): void 
   const px = devicePixelRatio;
   ctx.save();
   ctx.font = `500 ${12 * px}px Inter, system-ui, sans-serif`;
+  ctx.textBaseline = "alphabetic";
   for (const mark of props.marks) {
     if (mark.at < props.from || mark.at > props.to) continue;
     const x = plot.valToPos(mark.at, "x", true);
@@ -189,20 +190,22 @@ function options(props: Props, current: () => Props): uPlot.Options {
         range: (_plot, low, high) => {
           if (low === null || high === null) return [0, 1];
           const pad = Math.max((high - low) * 0.15, Math.abs(high) * 0.002, 1e-6);
-          return [low - pad, high + pad];
+          // Glyphs and words stand above the line, not on it.
+          const head = current().marks.some((mark) => mark.priority || mark.label) ? 2.4 : 1;
+          return [low - pad, high + pad * head];
         },
       },
     },
     axes: [
       {
-        show: props.last,
-        size: AXIS_H,
+        size: props.last ? AXIS_H : 0,
         stroke,
         font: "12px Inter, system-ui, sans-serif",
         grid: { stroke: ink.line, width: 1 },
-        ticks: { stroke: ink["line-strong"], width: 1, size: 4 },
+        ticks: { show: props.last, stroke: ink["line-strong"], width: 1, size: 4 },
         space: 84,
-        values: (_plot, splits, _axis, _space, step) => splits.map((s) => timeLabel(s * 1000, step * 1000)),
+        values: (_plot, splits, _axis, _space, step) =>
+          splits.map((s) => (props.last ? timeLabel(s * 1000, step * 1000) : "")),
       },
       {
         size: AXIS_W,
@@ -211,7 +214,7 @@ function options(props: Props, current: () => Props): uPlot.Options {
         grid: { stroke: ink.line, width: 1 },
         ticks: { show: false },
         gap: 6,
-        space: 34,
+        space: 26,
         values: (_plot, splits, _axis, _space, step) => {
           const digits = digitsOf(step);
           return splits.map((v) => v.toFixed(digits).replace("-", "\u2212"));

@@ -9,6 +9,7 @@ import {
   number,
   percent,
   quantity,
+  readable,
   sensorName,
   withoutAsset,
 } from "./format";
@@ -74,4 +75,11 @@ describe("names", () => {
     expect(withoutAsset("Vibration high, P-2", "north/p-2")).toBe("Vibration high");
     expect(withoutAsset("Vibration high, P-1", "north/p-2")).toBe("Vibration high, P-1");
   });
+});
+
+it("times that a machine wrote are read as times", () => {
+  expect(readable("Answer before 2026-11-22T15:07:28.549464Z, or it expires.")).toMatch(
+    /^Answer before \d+ Nov \d\d:\d\d, or it expires\.$/,
+  );
+  expect(readable("no time in it")).toBe("no time in it");
 });

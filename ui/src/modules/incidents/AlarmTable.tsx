@@ -50,13 +50,9 @@ function Acknowledged({ alert }: { alert: Alert }) {
 function Standing({ alert, now }: { alert: Alert; now: number }) {
   const end = alert.cleared_at ? Date.parse(alert.cleared_at) : now;
   const span = duration((end - Date.parse(alert.raised_at)) / 1000);
-  return alert.cleared_at && stands(alert) ? (
-    <>
-      {span}, <span title={alert.cleared_at}>back {clock(alert.cleared_at)}</span>
-    </>
-  ) : (
-    <>{span}</>
-  );
+  if (!alert.cleared_at || !stands(alert)) return span;
+  // A late batch may clear before its alarm was raised here.
+  return end < Date.parse(alert.raised_at) ? "back to normal" : `${span}, back ${clock(alert.cleared_at)}`;
 }
 
 function Belongs({ alert, incidents }: { alert: Alert; incidents: readonly Incident[] }) {

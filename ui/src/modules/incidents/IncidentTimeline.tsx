@@ -7,6 +7,8 @@ import { extent, linePath, type Pt, TimeGrid } from "../../ui/svg";
 const ALARM_ROW = 21;
 const SIGNAL_ROW = 52;
 const EVENT_ROW = 24;
+/** Room under the alarms for the words that say when it began. */
+const BEGAN_ROW = 18;
 /** Room for the name of the lane above the names of its sensors. */
 const SIGNAL_HEAD = 18;
 const MOST_ALARMS = 8;
@@ -17,6 +19,8 @@ interface Props {
   from: number;
   to: number;
   now: number;
+  /** When the first detector saw the first change, or null. */
+  beganAt: number | null;
   foundAt: number;
   alerts: readonly Alert[];
   sensors: readonly Sensor[];
@@ -60,6 +64,7 @@ interface LaneLayout {
 
 function layout(width: number, props: Props) {
   const phone = width < 560;
+  const began = props.beganAt !== null && props.foundAt - props.beganAt > 1000;
   const x0 = phone ? 8 : 148;
   const x1 = width - 16;
   const x: Scale = (t) => x0 + ((t - props.from) / (props.to - props.from)) * (x1 - x0);
@@ -78,7 +83,7 @@ function layout(width: number, props: Props) {
   const work = lane("work");
   const rowsOf = (placed: Placed[]) => Math.max(1, ...placed.map((p) => p.row + 1));
   const heights: [string, number][] = [
-    ["Alarms", Math.max(1, alarms.length) * ALARM_ROW + 14],
+    ["Alarms", Math.max(1, alarms.length) * ALARM_ROW + 14 + (began ? BEGAN_ROW : 0)],
     ["Signals", Math.max(1, signals.length) * SIGNAL_ROW + (phone ? 8 : SIGNAL_HEAD + 4)],
     ["People", rowsOf(people) * EVENT_ROW + 10],
     ["Decisions", rowsOf(decisions) * EVENT_ROW + 10],
@@ -90,7 +95,7 @@ function layout(width: number, props: Props) {
     lanes.push({ name, top, height });
     top += height;
   }
-  return { phone, x0, x1, x, alarms, signals, people, decisions, work, lanes, height: top };
+  return { phone, began, x0, x1, x, alarms, signals, people, decisions, work, lanes, height: top };
 }
 
 export function timelineSummary({ alerts, entries, foundAt, from, to }: Props): string {
@@ -172,16 +177,12 @@ function Drawing(props: Props & { width: number }) {
   return (
     <>
       <TimeGrid from={from} to={to} x={x} top={4} bottom={height} gap={84} avoid={{ at: found, px: 68 }} />
-      {lanes.map((lane, index) => (
-        <g key={lane.name}>
-          {index > 0 ? <path className="axis-l" d={`M0 ${lane.top + 0.5}H${width}`} /> : null}
-          {at.phone ? null : (
-            <text className="m" x={0} y={lane.top + 20}>
-              {lane.name}
-            </text>
-          )}
-        </g>
-      ))}
+      {lanes.map((lane, index) =>
+        index > 0 ? <path key={lane.name} className="axis-l" d={`M0 ${lane.top + 0.5}H${width}`} /> : null,
+      )}
+      {at.began && props.beganAt !== null ? (
+        <Began at={props.beganAt} x={x} left={x0} y={alarmLane?.height ?? 0} bottom={height} />
+      ) : null}
       <path className="cursor" d={`M${Math.round(found) + 0.5} 4V${height}`} />
       {now < to ? <path className="cursor" d={`M${Math.round(x(now)) + 0.5} 4V${height}`} /> : null}
       {at.alarms.map((alert, index) => (
@@ -229,6 +230,18 @@ function Drawing(props: Props & { width: number }) {
           end={x1}
         />
       ))}
+      {[
+        [peopleLane, at.people, "Nobody has acted yet"],
+        [decisionLane, at.decisions, "No decision was asked for"],
+        [workLane, at.work, "No work is planned"],
+      ].map(([lane, placed, words]) =>
+        (placed as Placed[]).length === 0 ? (
+          <text key={words as string} className="halo" x={x0} y={(lane as LaneLayout).top + 20}>
+            {words as string}
+          </text>
+        ) : null,
+      )}
+      {at.phone ? null : <LaneNames lanes={lanes} />}
       <rect className="fink" x={Math.max(0, found - 42)} y={height + 5} width={84} height={18} rx="3" />
       <text
         x={Math.max(42, found)}
@@ -239,6 +252,45 @@ function Drawing(props: Props & { width: number }) {
         {label}
       </text>
     </>
+  );
+}
+
+/** They stay in sight when a narrow screen scrolls the picture sideways. */
+function LaneNames({ lanes }: { lanes: readonly LaneLayout[] }) {
+  return (
+    <g className="follow">
+      {lanes.map((lane) => (
+        <text key={lane.name} className="m halo" x={0} y={lane.top + 20}>
+          {lane.name}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+function Began({
+  at,
+  x,
+  left,
+  y,
+  bottom,
+}: {
+  at: number;
+  x: Scale;
+  left: number;
+  y: number;
+  bottom: number;
+}) {
+  const words = `began ${clockSeconds(at)}`;
+  const px = Math.round(x(at)) + 0.5;
+  const before = px - words.length * LETTER_PX - 8 > left;
+  return (
+    <g>
+      <path className="limit" d={`M${px} ${y - 18}V${bottom}`} />
+      <text className="lab halo" x={before ? px - 7 : px + 7} y={y - 6} textAnchor={before ? "end" : "start"}>
+        {words}
+      </text>
+    </g>
   );
 }
 

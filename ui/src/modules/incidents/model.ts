@@ -1,5 +1,5 @@
 import type { Alert, Incident, Priority } from "../../api/types";
-import { limit, number, quantity } from "../../ui/format";
+import { duration, limit, number, quantity } from "../../ui/format";
 
 export const worst = (alerts: readonly Alert[]): Alert | undefined =>
   [...alerts].sort((a, b) => a.priority - b.priority || Date.parse(b.raised_at) - Date.parse(a.raised_at))[0];
@@ -10,7 +10,13 @@ export const isOpen = (incident: Pick<Incident, "state">) =>
 /** `705.6 < 708 m³/h` */
 export function valueAndLimit(alert: Alert): string {
   if (alert.value == null) return alert.rule;
-  if (alert.limit == null) return quantity(alert.value, alert.unit);
+  // These two are about time, whatever the unit of the sensor.
+  if (alert.rule === "missing") {
+    const allowed = alert.limit == null ? "" : `, at most ${duration(alert.limit)}`;
+    return `silent ${duration(alert.value)}${allowed}`;
+  }
+  if (alert.rule === "flatline") return `${quantity(alert.value, alert.unit)}, unchanged`;
+  if (alert.limit == null || alert.rule === "rate") return quantity(alert.value, alert.unit);
   // What a detector worked out has more digits than anybody set.
   const bound = alert.rule === "score" ? quantity(alert.limit, alert.unit) : limit(alert.limit, alert.unit);
   const sign = alert.value < alert.limit ? "<" : ">";

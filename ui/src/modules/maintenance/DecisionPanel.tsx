@@ -184,7 +184,7 @@ function Answer({ decision, may, busy, onAct }: Pick<Props, "decision" | "may" |
           </p>
         ) : null}
       </div>
-      <div className="rowf wrap ab">
+      <div className="rowf wrap ab answers">
         <button type="button" className="btn pri" disabled={!may.ok || busy} onClick={approve}>
           Approve
           <span className="sr"> {decisionNo(decision.number)}</span>

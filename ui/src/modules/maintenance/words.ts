@@ -42,7 +42,7 @@ export function boardTitle(waiting: readonly Decision[]): string {
     ? `${first} ${worst.title}: ${interval(span).median} left.`
     : waiting.length === 1
       ? `${first} ${worst.title}.`
-      : `${first} First: ${worst.title}.`;
+      : `${first} ${worst.title.split(":")[0]} comes first.`;
 }
 
 /** A person may still answer. */

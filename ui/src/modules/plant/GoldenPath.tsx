@@ -4,6 +4,7 @@ import { DataTable } from "../../ui/Figure";
 import { clockSeconds, duration, moment, sentence, shortId } from "../../ui/format";
 import { Tick } from "../../ui/Icon";
 import { Panel } from "../../ui/Panel";
+import { Words } from "../../ui/Words";
 
 const CLASS: Record<GoldenStep["status"], string> = {
   done: "done",
@@ -76,7 +77,7 @@ export function GoldenPath({ run, waiting }: Props) {
             <p className="sm">{step.detail ?? (step.status === "pending" ? "" : step.status)}</p>
             <p className="sm dim">
               {when(step, first)}
-              {step.event_ids.length > 0 ? (
+              {step.event_ids.length > 0 && step.status !== "pending" ? (
                 <>
                   {" "}
                   ·{" "}
@@ -93,7 +94,9 @@ export function GoldenPath({ run, waiting }: Props) {
         <div className="in no-top">
           <div className="note" role="status">
             <span className="t">
-              <b>It waits for {run.waiting_for ?? "something that did not come"}.</b>
+              <b>
+                <Words>{`It waits for ${run.waiting_for ?? "something that did not come"}.`}</Words>
+              </b>
               <span>Nothing goes on without it; nothing is lost meanwhile.</span>
             </span>
             {waiting}
@@ -159,7 +162,7 @@ export function RunList({ runs, chosen, now, onChoose }: RunsProps) {
               <th scope="col">Started</th>
               <th scope="col">State</th>
               <th scope="col">Waits for</th>
-              <th scope="col" className="r">
+              <th scope="col" className="r hide-phone">
                 Took
               </th>
               <th scope="col">Correlation</th>
@@ -168,17 +171,23 @@ export function RunList({ runs, chosen, now, onChoose }: RunsProps) {
           <tbody>
             {runs.map((run) => (
               <tr key={run.correlation_id} className={run.correlation_id === chosen ? "on" : undefined}>
-                <td className="k">{moment(run.started_at, now)}</td>
+                <td className="k nowrap">{moment(run.started_at, now)}</td>
                 <td>{OVERALL[run.overall_status]}</td>
-                <td>{run.waiting_for ?? "–"}</td>
-                <td className="r nowrap">
+                <td>{run.waiting_for ? <Words>{run.waiting_for}</Words> : "–"}</td>
+                <td className="r nowrap hide-phone">
                   {run.finished_at
                     ? duration((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000)
                     : "–"}
                 </td>
                 <td>
-                  <button type="button" className="linky mono" onClick={() => onChoose(run.correlation_id)}>
-                    {run.correlation_id}
+                  <button
+                    type="button"
+                    className="linky mono nowrap"
+                    title={run.correlation_id}
+                    onClick={() => onChoose(run.correlation_id)}
+                  >
+                    <span className="hide-phone">{run.correlation_id}</span>
+                    <span className="only-phone">{shortId(run.correlation_id)}</span>
                   </button>
                 </td>
               </tr>

@@ -3,7 +3,7 @@ import { Figure } from "../../ui/Figure";
 import { clock, duration, plural, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { TimeGrid } from "../../ui/svg";
-import type { Trouble, UnitHealth } from "./units";
+import { endOf, type Trouble, type UnitHealth } from "./units";
 
 const ROW = 34;
 const HALF = 15.5;
@@ -131,7 +131,7 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
         <path
           key={trouble.id}
           className={`a${trouble.priority}`}
-          d={ribbon(unit, x, y, Math.max(trouble.from, window.from), trouble.to ?? window.to)}
+          d={ribbon(unit, x, y, Math.max(trouble.from, window.from), endOf(trouble) ?? window.to)}
         />
       ))}
       {glyphs.map(({ trouble, at }) => (

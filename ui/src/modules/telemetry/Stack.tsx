@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import type { Window } from "../../api/queries";
 import type { Sensor, Series } from "../../api/types";
 import { DataTable, TableToggle, useWidth } from "../../ui/Figure";
@@ -23,6 +23,8 @@ interface Props {
   /** Marks for all strips; their words stand on the first. */
   events: readonly Mark[];
   busy: boolean;
+  /** The buttons that stand for every drag. */
+  tools: ReactNode;
   onZoom: (from: number, to: number) => void;
 }
 
@@ -41,6 +43,9 @@ export function Stack(props: Props) {
     void beat;
     return new Map<string, PlotData>(sensors.map((s) => [s.key, plotData(series.get(s.key), live)]));
   }, [sensors, series, live, beat]);
+  const found = sensors.map((sensor) => props.marksOf(sensor.key));
+  const alarms = found.some((each) => each.marks.length > 0);
+  const anomalies = found.some((each) => each.shades.length > 0);
   const name = "Readings";
   return (
     <Panel
@@ -48,29 +53,20 @@ export function Stack(props: Props) {
       meta={
         <>
           <span className="hide-phone">
-            <output ref={at} className="ink" /> min, mean, max per pixel ·{" "}
+            <output ref={at} className="ink" />
+            <Legend alarms={alarms} anomalies={anomalies} /> ·{" "}
           </span>
           <TableToggle on={asTable} set={setAsTable} name={name} />
         </>
       }
     >
+      {props.tools}
       {asTable ? (
         <Table {...props} data={data} />
       ) : (
         <div className="in" style={{ paddingBottom: 8 }}>
-          <div className="legend" aria-hidden="true">
-            <span>
-              <svg width="14" height="12">
-                <rect width="14" height="12" className="fb" />
-              </svg>
-              anomaly, and min to max
-            </span>
-            <span>
-              <svg width="18" height="6">
-                <path d="M0 3h18" className="limit" />
-              </svg>
-              expected range
-            </span>
+          <div className="only-phone">
+            <Legend alarms={alarms} anomalies={anomalies} />
           </div>
           <div ref={ref} data-busy={props.busy}>
             {width > 0
@@ -98,6 +94,37 @@ export function Stack(props: Props) {
         </div>
       )}
     </Panel>
+  );
+}
+
+/** Only what can be seen is explained. */
+function Legend({ alarms, anomalies }: { alarms: boolean; anomalies: boolean }) {
+  return (
+    <span className="legend row" aria-hidden="true">
+      {alarms ? (
+        <span>
+          <svg width="12" height="12" viewBox="0 0 12 12">
+            <rect className="fls" width="12" height="12" rx="1.5" />
+          </svg>
+          alarm
+        </span>
+      ) : null}
+      {anomalies ? (
+        <span>
+          <svg width="14" height="12">
+            <rect width="14" height="12" className="fb" />
+          </svg>
+          anomaly
+        </span>
+      ) : null}
+      <span>
+        <svg width="18" height="6">
+          <path d="M0 3h18" className="limit" />
+        </svg>
+        expected range
+      </span>
+      <span className="dim">line mean, band min to max</span>
+    </span>
   );
 }
 

@@ -59,6 +59,7 @@ function context(sensor: Sensor, stale: boolean, now: number, trouble: Trouble |
   const since = trouble ? ` since ${moment(trouble.from, now)}` : "";
   if (high != null && value > high) return `above ${limit(high, unit)}${since}`;
   if (low != null && value < low) return `below ${limit(low, unit)}${since}`;
+  if (trouble?.backAt) return `was ${bare(trouble.title, sensor)}, back ${moment(trouble.backAt, now)}`;
   if (trouble) return `${bare(trouble.title, sensor)}${since}`;
   return low != null && high != null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
@@ -77,28 +78,13 @@ export function ValueStrip({
     <section className="panel kpis" aria-label="Key values in context">
       {shown.map((sensor) => {
         const trouble = troubles.filter((t) => t.to === null && t.sensor === sensor.key).sort(worseFirst)[0];
-        return (
-          <Value
-            key={sensor.key}
-            sensor={sensor}
-            now={now}
-            trouble={trouble}
-          />
-        );
+        return <Value key={sensor.key} sensor={sensor} now={now} trouble={trouble} />;
       })}
     </section>
   );
 }
 
-function Value({
-  sensor,
-  now,
-  trouble,
-}: {
-  sensor: Sensor;
-  now: number;
-  trouble: Trouble | undefined;
-}) {
+function Value({ sensor, now, trouble }: { sensor: Sensor; now: number; trouble: Trouble | undefined }) {
   const stale = isStale(sensor, now);
   const says = context(sensor, stale, now, trouble);
   const value = sensor.latest?.value ?? null;

@@ -53,6 +53,7 @@ const trouble: Trouble = {
   unseen: true,
   from: AT + 8 * 60_000,
   to: null,
+  backAt: null,
 };
 
 describe("units", () => {

@@ -11,6 +11,8 @@ export interface Trouble {
   from: number;
   /** null while it stands */
   to: number | null;
+  /** When the sensor came back, also when the alarm still waits for somebody to see it. */
+  backAt: number | null;
 }
 
 export interface Unit {
@@ -88,8 +90,10 @@ export function distances(sensor: Sensor, series: Series | undefined): Map<numbe
   return out;
 }
 
-const covers = (trouble: Trouble, at: number) =>
-  trouble.from <= at && (trouble.to === null || trouble.to >= at);
+/** Where its colour ends. */
+export const endOf = (trouble: Trouble): number | null => trouble.backAt ?? trouble.to;
+
+const covers = (trouble: Trouble, at: number) => trouble.from <= at && (endOf(trouble) ?? at) >= at;
 
 export const worseFirst = (a: Trouble, b: Trouble) => a.priority - b.priority || b.from - a.from;
 
