@@ -27,7 +27,7 @@ function SitePill() {
   if (sites.length < 2) return <span className="pill still">{words}</span>;
   return (
     <Menu
-      label={`Site: ${name ? sentence(name) : "All sites"} ${plural(sensors.length, "sensor")}`}
+      label="Site"
       button={
         <>
           {words}
@@ -59,7 +59,7 @@ function RangePill() {
   const navigate = useNavigate();
   return (
     <Menu
-      label={`Time range: ${range.label}`}
+      label="Time range"
       button={
         <>
           <Icon name="clock" />

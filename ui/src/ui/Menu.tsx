@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 
 interface Props {
+  /** What is chosen here; stands before the button's own words for those who cannot see the button. */
   label: string;
   button: ReactNode;
   className?: string;
@@ -42,9 +43,9 @@ export function Menu({ label, button, className, children }: Props) {
         aria-haspopup="true"
         aria-expanded={open}
         aria-controls={open ? id : undefined}
-        aria-label={label}
         onClick={() => setOpen(!open)}
       >
+        <span className="sr">{label}: </span>
         {button}
       </button>
       {open ? (
