@@ -1,6 +1,14 @@
-// One place that knows how the browser is started and how the pages are called.
+// One place that knows how the browser is started, how the pages are called and how the server is asked.
+import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { after, before } from "node:test";
 import { chromium } from "playwright-core";
+
+export const base = process.env.E2E_BASE;
+export const key = process.env.E2E_KEY;
+/** How long anything may take before a test gives up on it. */
+export const PATIENCE_MS = 30_000;
+const POLL_MS = 100;
 
 const CANDIDATES = [
   process.env.CHROMIUM,
@@ -14,35 +22,51 @@ export const SIZES = {
   phone: { width: 390, height: 844 },
 };
 
-export function launch() {
-  const executablePath = CANDIDATES.find((path) => path && existsSync(path));
-  if (!executablePath) throw new Error("no Chromium found: install the package chromium or set CHROMIUM");
-  return chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+let browser;
+
+/** Every test file calls this once: one browser for all its tests. */
+export function shareBrowser() {
+  before(async () => {
+    const executablePath = CANDIDATES.find((path) => path && existsSync(path));
+    if (!executablePath) throw new Error("no Chromium found: install the package chromium or set CHROMIUM");
+    browser = await chromium.launch({
+      executablePath,
+      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+    });
   });
+  after(() => browser?.close());
 }
 
-export async function newPage(browser, { size = "desk", scheme = "light", reducedMotion = "reduce" } = {}) {
+/** Runs `act` with a page of its own and fails when the page wrote an error or a request of it failed. */
+export async function withPage({ size = "desk", scheme = "light" }, act) {
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,
-    reducedMotion,
+    reducedMotion: "reduce",
     hasTouch: size === "phone",
     isMobile: size === "phone",
     locale: "en-GB",
   });
   const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
+  page.setDefaultTimeout(PATIENCE_MS);
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() === "error") errors.push(message.text());
+    if (message.type() === "error" || message.type() === "warning") wrong.push(message.text());
   });
-  return { page, context, errors };
+  page.on("response", (response) => {
+    if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`);
+  });
+  try {
+    await act(page);
+    assert.deepEqual(wrong, [], "nothing is written to the console, no request fails");
+  } finally {
+    await context.close();
+  }
 }
 
-export async function open(page, base, path, key) {
-  const hash = key ? `#key=${encodeURIComponent(key)}` : "";
+export async function open(page, path, ownKey = key) {
+  const hash = ownKey ? `#key=${encodeURIComponent(ownKey)}` : "";
   await page.goto(`${base}/app${path}${hash}`, { waitUntil: "domcontentloaded" });
   await page.waitForSelector("h1");
   await settled(page);
@@ -61,36 +85,68 @@ export async function settled(page) {
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
-export async function read(base, path, key) {
-  const response = await fetch(`${base}/api/v1${path}`, { headers: key ? { "X-API-Key": key } : {} });
-  if (!response.ok) throw new Error(`GET ${path} answered ${response.status}`);
+async function ask(path, init = {}) {
+  const headers = { "X-API-Key": key, ...(init.body ? { "Content-Type": "application/json" } : {}) };
+  const response = await fetch(`${base}/api/v1${path}`, { ...init, headers });
+  if (!response.ok) throw new Error(`${init.method ?? "GET"} ${path} answered ${response.status}`);
   return response.json();
 }
 
-/** The pages of the app that exist on this server, with the state that fills them. */
-export async function pagesOf(base, key) {
-  const incidents = (await read(base, "/incidents?limit=100", key)).items;
-  const decisions = (await read(base, "/decisions?limit=100", key)).items;
-  const sensors = (await read(base, "/sensors/sensors?limit=500", key)).items;
-  const waiting = decisions.find((d) => d.state === "waiting") ?? decisions[0];
-  const wanted = ["north/km-00/flow", "north/km-60/flow", "north/km-60/pressure", "north/p-2/vibration"];
-  const known = new Set(sensors.map((s) => s.key));
-  const chosen = wanted.filter((key_) => known.has(key_));
-  if (chosen.length === 0) chosen.push(...sensors.slice(0, 3).map((s) => s.key));
-  const pages = [
+export const read = (path) => ask(path);
+export const write = (path, body = {}) => ask(path, { method: "POST", body: JSON.stringify(body) });
+export const list = async (path) => (await read(`${path}${path.includes("?") ? "&" : "?"}limit=500`)).items;
+
+/** Asks until there is an answer. */
+export async function until(what, question, patience = PATIENCE_MS) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const answer = await question();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`${what}: not within ${patience / 1000} s`);
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+}
+
+const UNSEEN = ["unacknowledged", "returned_unacknowledged"];
+export const unseen = (alert) => UNSEEN.includes(alert.state);
+export const stands = (alert) => unseen(alert) || alert.state === "acknowledged";
+
+/** An alarm that `fits`, made by a fault of `sensor` when there is none. */
+export async function alarm(fits, sensor) {
+  const find = async () => (await list("/alerts")).find(fits);
+  const known = await find();
+  if (known) return known;
+  await write("/simulate/anomaly-event", { sensor });
+  return until(`an alarm of ${sensor}`, find);
+}
+
+/** A decision that waits for a person, made by a golden path when there is none. */
+export async function waitingDecision() {
+  const find = async () => (await list("/decisions")).find((decision) => decision.state === "waiting");
+  const known = await find();
+  if (known) return known;
+  await write("/demo/golden-path?target_anomaly_rate=0.3");
+  return until("a decision that waits", find);
+}
+
+/** The pages of the app, with the state that fills them. */
+export async function pagesOf() {
+  const decision = await waitingDecision();
+  const known = new Set((await list("/sensors/sensors")).map((sensor) => sensor.key));
+  const chosen = ["north/km-00/flow", "north/km-60/flow", "north/km-60/pressure", "north/p-2/vibration"];
+  for (const sensor of chosen) assert.ok(known.has(sensor), `the simulated plant has ${sensor}`);
+  const incidents = await until("an incident", async () => {
+    const items = await list("/incidents");
+    return items.length > 0 && items;
+  });
+  const incident = incidents.sort((a, b) => b.alerts.length - a.alerts.length || a.number - b.number)[0];
+  return [
     ["overview", "/"],
     ["alarms", "/alarms"],
     ["incidents", "/alarms?view=incidents"],
-    ["decisions", waiting ? `/decisions?decision=${waiting.decision_id}` : "/decisions"],
+    ["incident", `/incidents/${incident.incident_id}`],
+    ["decisions", `/decisions?decision=${decision.decision_id}`],
     ["workbench", `/workbench?range=1h&s=${encodeURIComponent(chosen.join(","))}`],
     ["golden-path", "/workbench?tab=golden"],
   ];
-  const incident = [...incidents].sort((a, b) => a.priority - b.priority)[0];
-  if (incident) pages.push(["incident", `/incidents/${incident.incident_id}`]);
-  return pages;
-}
-
-export function argument(name, fallback) {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? fallback : process.argv[at + 1];
 }

@@ -1,13 +1,20 @@
-// `npm run e2e -- --base http://127.0.0.1:4000 --key pv_… [--decision ID] [--only NAME]`
-// Without --base the built UI is served by the mock plant on a free port.
+// The UI in a real browser: `npm run e2e -- [--base URL --key KEY] [--only NAME] [--decision ID] [--pictures DIR]`
+//
+// Without --base the built UI is served by the mock plant on a free port; with it a running Plainview is asked.
+// --only takes one of the files beside this one: journeys, axe, approve (of --decision) or pictures.
+// The README's pictures are only taken when --pictures says where they go.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { argument } from "./browser.mjs";
+import { parseArgs } from "node:util";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
+const ENDING = ".test.mjs";
 const MOCK_KEY = "dev-key";
+const NAMES = readdirSync(here)
+  .filter((name) => name.endsWith(ENDING))
+  .map((name) => name.slice(0, -ENDING.length));
 
 function startMock() {
   return new Promise((resolve, reject) => {
@@ -20,20 +27,24 @@ function startMock() {
   });
 }
 
-const given = argument("base", "");
-const mock = given ? null : await startMock();
-const only = argument("only", "");
-const tests = readdirSync(here)
-  .filter((name) => name.endsWith(".test.mjs") && name.includes(only))
-  .map((name) => path.join(here, name));
-const run = spawn(process.execPath, ["--test", "--test-concurrency=1", "--test-reporter=spec", ...tests], {
+const TEXT = { type: "string", default: "" };
+const { values: given } = parseArgs({
+  options: { base: TEXT, key: TEXT, only: TEXT, decision: TEXT, pictures: TEXT },
+});
+if (given.only && !NAMES.includes(given.only)) {
+  throw new Error(`there is no ${given.only}; --only takes ${NAMES.join(", ")}`);
+}
+const names = given.only ? [given.only] : NAMES.filter((name) => name !== "pictures" || given.pictures);
+const mock = given.base ? null : await startMock();
+const files = names.map((name) => path.join(here, name + ENDING));
+const run = spawn(process.execPath, ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files], {
   stdio: "inherit",
   env: {
     ...process.env,
-    E2E_BASE: (given || mock?.base || "").replace(/\/$/, ""),
-    E2E_KEY: argument("key", mock ? MOCK_KEY : ""),
-    E2E_DECISION: argument("decision", ""),
-    E2E_MOCK: mock ? "1" : "",
+    E2E_BASE: (given.base || mock.base).replace(/\/$/, ""),
+    E2E_KEY: given.key || (mock ? MOCK_KEY : ""),
+    E2E_DECISION: given.decision,
+    E2E_PICTURES: given.pictures && path.resolve(given.pictures),
   },
 });
 run.on("exit", (code) => {
