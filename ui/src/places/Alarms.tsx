@@ -14,6 +14,8 @@ import { stands, unseen } from "../modules/incidents/standing";
 import { useKeys, useMayAct, useRange, useSite } from "../shell/hooks";
 import { ALARM_VIEWS, type AlarmView } from "../shell/search";
 import { clock, count, plural, sensorName } from "../ui/format";
+import { useSteps } from "../ui/More";
+import { usePhone } from "../ui/media";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead } from "../ui/Panel";
 import { useNow } from "../ui/time";
@@ -125,6 +127,11 @@ export function Alarms() {
       ) : (
         <AlarmList key={view} alerts={alerts} incidents={incidents} view={view} now={now} />
       )}
+      {list.data?.next ? (
+        <p className="cap">
+          The server keeps more than these {plural(list.data.items.length, "alarm")}; the counts are of these.
+        </p>
+      ) : null}
       <p className="cap">
         An alarm with bad or missing data keeps its state and raises its own alarm. Nothing clears because a
         sensor went quiet.
@@ -204,6 +211,8 @@ function useAlarmActions(clear: () => void) {
 function AlarmList(props: ListProps) {
   const { incidents, view, now } = props;
   const shown = useShown(props);
+  const steps = useSteps(shown);
+  const phone = usePhone();
   const range = useRange();
   const may = useMayAct();
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
@@ -262,9 +271,17 @@ function AlarmList(props: ListProps) {
         <NothingHere view={view} />
       ) : (
         <>
-          <div className="desk-table">
+          {phone ? (
+            <AlarmCards
+              alerts={steps.shown}
+              incidents={incidents}
+              selected={selected}
+              onSelect={select}
+              now={now}
+            />
+          ) : (
             <AlarmTable
-              alerts={shown}
+              alerts={steps.shown}
               incidents={incidents}
               series={series}
               selected={selected}
@@ -272,8 +289,8 @@ function AlarmList(props: ListProps) {
               now={now}
               rangeLabel={range.label}
             />
-          </div>
-          <AlarmCards alerts={shown} incidents={incidents} selected={selected} onSelect={select} now={now} />
+          )}
+          {steps.more}
         </>
       )}
       {dialog === "shelve" && one ? (

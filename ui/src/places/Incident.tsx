@@ -437,9 +437,11 @@ function Alarms({ alerts, now }: { alerts: readonly Alert[]; now: number }) {
                 <h3>{alert.title}</h3>
                 <span className="sm dim">
                   {sensorName(alert.sensor)} · {clockSeconds(alert.raised_at)} ·{" "}
-                  {stands(alert)
-                    ? `stands ${duration((now - Date.parse(alert.raised_at)) / 1000)}`
-                    : alert.state}
+                  {stands(alert) && alert.cleared_at
+                    ? `back ${clockSeconds(alert.cleared_at)}, not acknowledged`
+                    : stands(alert)
+                      ? `stands ${duration((now - Date.parse(alert.raised_at)) / 1000)}`
+                      : alert.state}
                 </span>
               </div>
             </li>

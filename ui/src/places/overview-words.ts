@@ -23,9 +23,12 @@ export function overviewTitle(alerts: readonly Alert[], decisions: readonly Deci
   const waiting = decisions.filter((decision) => decision.state === "waiting");
   const wearing = waiting.find((decision) => decision.evidence?.time_to_limit_s);
   const parts: string[] = [];
-  const critical = worst(standing.filter((alert) => alert.priority === 1));
+  const criticals = standing.filter((alert) => alert.priority === 1);
+  const critical = worst(criticals.filter((alert) => alert.active)) ?? worst(criticals);
   if (critical)
-    parts.push(`${withoutAsset(critical.title, critical.asset)} at ${assetName(critical.asset)}.`);
+    parts.push(
+      `${withoutAsset(critical.title, critical.asset)} at ${assetName(critical.asset)}${critical.active ? "" : " came and went"}.`,
+    );
   if (wearing?.evidence?.time_to_limit_s) {
     parts.push(
       `${assetName(wearing.asset)} reaches its limit in ${interval(wearing.evidence.time_to_limit_s).median}.`,

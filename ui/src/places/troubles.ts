@@ -20,7 +20,11 @@ export function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
         alert.active || stands(alert)
           ? null
           : Date.parse(alert.cleared_at ?? alert.resolved_at ?? alert.raised_at),
-      backAt: !alert.active && alert.cleared_at ? Date.parse(alert.cleared_at) : null,
+      // A late batch clears, by its own clock, before its alarm was raised by ours.
+      backAt:
+        !alert.active && alert.cleared_at
+          ? Math.max(Date.parse(alert.raised_at), Date.parse(alert.cleared_at))
+          : null,
     }))
     .filter((trouble) => trouble.to === null || trouble.to >= since);
 }

@@ -20,7 +20,7 @@ function SitePill() {
   const name = site ?? (sites.length === 1 ? sites[0] : undefined);
   const words = (
     <>
-      <b>{name ? sentence(name) : sites.length === 0 ? "No site yet" : "All sites"}</b>
+      <b>{name ? sentence(name) : sites.length === 0 ? "No site yet" : "All sites"}</b>{" "}
       <span className="dim hide-phone">{plural(sensors.length, "sensor")}</span>
     </>
   );

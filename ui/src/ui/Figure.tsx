@@ -1,4 +1,4 @@
-import { type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, useCallback, useId, useLayoutEffect, useRef, useState } from "react";
 
 export interface TableView {
   columns: { name: string; right?: boolean }[];
@@ -81,8 +81,8 @@ interface FigureProps extends PictureProps {
   name: string;
   meta?: ReactNode;
   table: () => TableView;
-  /** Wide pictures scroll sideways on a phone. */
-  sideways?: boolean;
+  /** Wide pictures scroll sideways on a phone, from the point that this names for a width. */
+  sideways?: (width: number) => number;
   /** Shows the summary under the picture as well. */
   say?: boolean;
   foot?: ReactNode;
@@ -94,19 +94,20 @@ function follow(element: HTMLElement): void {
   element.style.setProperty("--scrolled", `${element.scrollLeft}px`);
 }
 
-/** The newest part lies at the right end; that is where one looks first. */
-function toNewest(element: HTMLElement | null): void {
-  if (!element) return;
-  requestAnimationFrame(() => {
-    element.scrollLeft = element.scrollWidth;
-    follow(element);
-  });
-}
+/** Where in the visible part the point of interest comes to lie. */
+const LOOK_AT = 0.4;
 
 /** A picture with its name, its sentence and its table. */
 export function Figure({ name, meta, table, sideways, say, foot, className, ...picture }: FigureProps) {
   const heading = useId();
   const [asTable, setAsTable] = useState(false);
+  const interest = useRef(sideways);
+  interest.current = sideways;
+  const lookAt = useCallback((element: HTMLElement | null) => {
+    if (!element || !interest.current) return;
+    element.scrollLeft = interest.current(element.scrollWidth) - element.clientWidth * LOOK_AT;
+    follow(element);
+  }, []);
   const drawn = <Picture {...picture} />;
   return (
     <section className={`panel ${className ?? ""}`} aria-labelledby={heading}>
@@ -127,7 +128,7 @@ export function Figure({ name, meta, table, sideways, say, foot, className, ...p
               // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways on a phone
               tabIndex={0}
               aria-label={`${name}, scrolls sideways`}
-              ref={toNewest}
+              ref={lookAt}
               onScroll={(event) => follow(event.currentTarget)}
             >
               {drawn}

@@ -1,4 +1,4 @@
-import { type ReactNode, useId } from "react";
+import { type ReactNode, useEffect, useId, useRef } from "react";
 import { Words } from "./Words";
 
 interface Props {
@@ -35,11 +35,17 @@ export interface Head {
 
 /** The crumb asks, the title answers. */
 export function PageHead({ crumb, title, lead, acts }: Head) {
+  const answer = useRef<HTMLHeadingElement>(null);
+  // The answer is the name of the tab, too.
+  useEffect(() => {
+    const said = answer.current?.textContent?.trim();
+    if (said) document.title = `${said} · Plainview`;
+  });
   return (
     <div className="head">
       <div>
         <p className="crumb">{crumb}</p>
-        <h1>{typeof title === "string" ? <Words>{title}</Words> : title}</h1>
+        <h1 ref={answer}>{typeof title === "string" ? <Words>{title}</Words> : title}</h1>
         {lead ? <p className="sentence">{lead}</p> : null}
       </div>
       {acts ? <div className="acts">{acts}</div> : null}

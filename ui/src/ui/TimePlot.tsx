@@ -2,7 +2,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import uPlot from "uplot";
 import type { Priority } from "../api/types";
 import { onThemeChange } from "../shell/theme";
-import { number } from "./format";
+import { clockSeconds, number } from "./format";
 import { timeLabel } from "./svg";
 
 /** Times in seconds, then mean, min and max; null lifts the pen. */
@@ -31,6 +31,10 @@ interface Props {
   marks: Mark[];
   summary: string;
   width: number;
+  /** Without the axis. */
+  height: number;
+  /** The time of the crosshair stands on the first strip. */
+  first: boolean;
   last: boolean;
   syncKey: string;
   onZoom: (from: number, to: number) => void;
@@ -38,10 +42,10 @@ interface Props {
   onCursor: (at: number | null, value: number | null) => void;
 }
 
-export const STRIP_H = 104;
 const AXIS_H = 28;
 const AXIS_W = 50;
-const RIGHT = 14;
+/** Half of the last time label must fit. */
+const RIGHT = 20;
 
 const SHAPE: Record<Priority, string> = {
   1: "M2.5 2.5h13v13h-13z",
@@ -170,13 +174,44 @@ function digitsOf(step: number): number {
   return 6;
 }
 
+/** The words at the crosshair: the time on the first strip, the value beside each point. */
+function tell(plot: uPlot, props: Props): void {
+  const { idx, left } = plot.cursor;
+  const at = idx == null || (left ?? -1) < 0 ? null : plot.data[0][idx];
+  const value = idx == null ? null : plot.data[1]?.[idx];
+  const time = plot.over.querySelector<HTMLElement>(".u-time");
+  const words = plot.over.querySelector<HTMLElement>(".u-value");
+  if (!time || !words) return;
+  time.hidden = at == null || !props.first;
+  words.hidden = at == null || value == null;
+  if (at == null) return;
+  const x = plot.valToPos(at, "x");
+  time.textContent = clockSeconds(at * 1000);
+  time.style.left = `${Math.max(30, Math.min(plot.over.clientWidth - 30, x))}px`;
+  if (value == null) return;
+  const before = x > 70;
+  words.textContent = number(value, props.unit);
+  words.style.left = `${x + (before ? -8 : 8)}px`;
+  words.style.top = `${Math.max(10, Math.min(plot.over.clientHeight - 10, plot.valToPos(value, "y") + 13))}px`;
+  words.style.translate = before ? "-100% -50%" : "0 -50%";
+}
+
+function addWords(plot: uPlot): void {
+  for (const name of ["u-time", "u-value"]) {
+    const words = document.createElement("span");
+    words.className = name;
+    words.hidden = true;
+    plot.over.append(words);
+  }
+}
+
 function options(props: Props, current: () => Props): uPlot.Options {
   const ink = colours();
   const stroke = ink["ink-3"] ?? "";
   return {
     width: props.width,
-    height: STRIP_H + (props.last ? AXIS_H : 0),
-    padding: [6, RIGHT, props.last ? 0 : 6, 0],
+    height: props.height + (props.last ? AXIS_H : 0),
+    padding: [props.first ? 22 : 6, RIGHT, props.last ? 0 : 6, 0],
     legend: { show: false },
     cursor: {
       sync: { key: props.syncKey, scales: ["x", null] },
@@ -229,6 +264,7 @@ function options(props: Props, current: () => Props): uPlot.Options {
     ],
     bands: [{ series: [3, 2], fill: ink.band }],
     hooks: {
+      init: [addWords],
       drawClear: [(plot) => drawUnder(plot, current(), ink)],
       draw: [(plot) => drawOver(plot, current(), ink)],
       setSelect: [
@@ -243,6 +279,7 @@ function options(props: Props, current: () => Props): uPlot.Options {
       setCursor: [
         (plot) => {
           const index = plot.cursor.idx;
+          tell(plot, current());
           if (index === null || index === undefined || (plot.cursor.left ?? -1) < 0)
             return current().onCursor(null, null);
           return current().onCursor(plot.data[0][index] ?? null, plot.data[1]?.[index] ?? null);
@@ -273,7 +310,7 @@ export function TimePlot(props: Props) {
       made.destroy();
       plot.current = null;
     };
-  }, [props.width, props.last, props.syncKey, theme]);
+  }, [props.width, props.height, props.first, props.last, props.syncKey, theme]);
 
   useEffect(() => {
     plot.current?.setData(props.data as uPlot.AlignedData);
@@ -284,7 +321,14 @@ export function TimePlot(props: Props) {
     plot.current?.redraw(true, true);
   }, [props.from, props.to, props.shades, props.marks, props.limits]);
 
-  return <div ref={host} role="img" aria-label={props.summary} style={{ minHeight: STRIP_H }} />;
+  return (
+    <div
+      ref={host}
+      role="img"
+      aria-label={props.summary}
+      style={{ minHeight: props.height + (props.last ? AXIS_H : 0) }}
+    />
+  );
 }
 
 /** `min 4.10, mean 4.38, max 4.66 mm/s` */

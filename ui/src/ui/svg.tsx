@@ -49,7 +49,7 @@ interface TimeGridProps {
   /** No label nearer than this to the right end, where "now" stands. */
   clearRight?: number;
   /** No label nearer than `px` to something else that is written there. */
-  avoid?: { at: number; px: number };
+  avoid?: readonly { at: number; px: number }[];
 }
 
 export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, avoid }: TimeGridProps) {
@@ -59,7 +59,8 @@ export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, a
       {at.map((t) => (
         <g key={t}>
           <path className="grid-l" d={`M${Math.round(x(t)) + 0.5} ${top}V${bottom}`} />
-          {x(to) - x(t) >= clearRight && (!avoid || Math.abs(x(t) - avoid.at) >= avoid.px) ? (
+          {x(to) - x(t) >= clearRight &&
+          (avoid ?? []).every(({ at: taken, px }) => Math.abs(x(t) - taken) >= px) ? (
             <text x={r1(x(t))} y={bottom + 17} textAnchor="middle">
               {timeLabel(t, stepMs)}
             </text>

@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import type { Incident } from "../../api/types";
 import { duration, incidentNo, moment, plural } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
+import { useSteps } from "../../ui/More";
 import { Empty } from "../../ui/Note";
 
 const STATE: Record<Incident["state"], string> = {
@@ -12,6 +13,7 @@ const STATE: Record<Incident["state"], string> = {
 };
 
 export function IncidentList({ incidents, now }: { incidents: readonly Incident[]; now: number }) {
+  const { shown, more } = useSteps(incidents);
   if (incidents.length === 0) {
     return (
       <Empty title="No incidents" picture="rows">
@@ -42,7 +44,7 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
           </tr>
         </thead>
         <tbody>
-          {incidents.map((incident) => (
+          {shown.map((incident) => (
             <tr key={incident.incident_id}>
               <td>
                 <Glyph p={incident.priority} />
@@ -71,6 +73,7 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
           ))}
         </tbody>
       </table>
+      {more}
       <p className="sr">{plural(incidents.length, "incident")}</p>
     </section>
   );

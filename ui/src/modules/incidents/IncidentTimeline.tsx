@@ -119,7 +119,7 @@ export function IncidentTimeline(props: Props) {
     <Figure
       name="What happened"
       summary={timelineSummary(props)}
-      sideways
+      sideways={(width) => layout(width, props).x(props.foundAt)}
       height={(width) => layout(Math.max(width, 320), props).height + 28}
       meta={
         <span className="legend row">
@@ -174,9 +174,21 @@ function Drawing(props: Props & { width: number }) {
   const [alarmLane, signalLane, peopleLane, decisionLane, workLane] = lanes;
   const found = x(foundAt);
   const label = `found ${clock(foundAt)}`;
+  const nowSaid = now < to && Math.abs(x(now) - found) > 66;
   return (
     <>
-      <TimeGrid from={from} to={to} x={x} top={4} bottom={height} gap={84} avoid={{ at: found, px: 68 }} />
+      <TimeGrid
+        from={from}
+        to={to}
+        x={x}
+        top={4}
+        bottom={height}
+        gap={84}
+        avoid={[
+          { at: found, px: 68 },
+          { at: x(now), px: nowSaid ? 44 : 0 },
+        ]}
+      />
       {lanes.map((lane, index) =>
         index > 0 ? <path key={lane.name} className="axis-l" d={`M0 ${lane.top + 0.5}H${width}`} /> : null,
       )}
@@ -230,17 +242,29 @@ function Drawing(props: Props & { width: number }) {
           end={x1}
         />
       ))}
-      {[
-        [peopleLane, at.people, "Nobody has acted yet"],
-        [decisionLane, at.decisions, "No decision was asked for"],
-        [workLane, at.work, "No work is planned"],
-      ].map(([lane, placed, words]) =>
-        (placed as Placed[]).length === 0 ? (
-          <text key={words as string} className="halo" x={x0} y={(lane as LaneLayout).top + 20}>
-            {words as string}
-          </text>
-        ) : null,
-      )}
+      <g className="follow">
+        {[
+          [peopleLane, at.people, "Nobody has acted yet"],
+          [decisionLane, at.decisions, "No decision was asked for"],
+          [workLane, at.work, "No work is planned"],
+        ].map(([lane, placed, words]) =>
+          (placed as Placed[]).length === 0 ? (
+            <text
+              key={words as string}
+              className="halo"
+              x={at.phone ? 8 : 84}
+              y={(lane as LaneLayout).top + 20}
+            >
+              {words as string}
+            </text>
+          ) : null,
+        )}
+      </g>
+      {nowSaid ? (
+        <text className="m" x={x(now)} y={height + 17} textAnchor="middle">
+          now
+        </text>
+      ) : null}
       {at.phone ? null : <LaneNames lanes={lanes} />}
       <rect className="fink" x={Math.max(0, found - 42)} y={height + 5} width={84} height={18} rx="3" />
       <text
@@ -260,9 +284,18 @@ function LaneNames({ lanes }: { lanes: readonly LaneLayout[] }) {
   return (
     <g className="follow">
       {lanes.map((lane) => (
-        <text key={lane.name} className="m halo" x={0} y={lane.top + 20}>
-          {lane.name}
-        </text>
+        <g key={lane.name}>
+          <rect
+            className="fsurf only-phone"
+            x={-2}
+            y={lane.top + 5}
+            width={lane.name.length * 7 + 10}
+            height={21}
+          />
+          <text className="m" x={0} y={lane.top + 20}>
+            {lane.name}
+          </text>
+        </g>
       ))}
     </g>
   );

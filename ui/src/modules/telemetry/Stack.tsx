@@ -1,8 +1,9 @@
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import type { Window } from "../../api/queries";
-import type { Sensor, Series } from "../../api/types";
+import type { Priority, Sensor, Series } from "../../api/types";
 import { DataTable, TableToggle, useWidth } from "../../ui/Figure";
-import { clock, clockSeconds, moment, number, ownName, plural } from "../../ui/format";
+import { clock, moment, number, ownName, plural } from "../../ui/format";
+import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { dataWords, type Mark, type PlotData, type Shade, TimePlot } from "../../ui/TimePlot";
 import { useNow } from "../../ui/time";
@@ -31,12 +32,17 @@ interface Props {
 const SYNC = "explorer";
 const NAME_W = 112;
 
+/** A single sensor gets the room of several, so that the panel is always about as tall. */
+function stripHeight(strips: number, phone: boolean): number {
+  if (phone) return strips === 1 ? 200 : 112;
+  return Math.round(Math.max(108, Math.min(340, 500 / Math.max(1, strips))));
+}
+
 /** Several sensors under each other with one time axis and one crosshair. */
 export function Stack(props: Props) {
   const { sensors, series, window, live } = props;
   const [asTable, setAsTable] = useState(false);
   const [ref, width] = useWidth();
-  const at = useRef<HTMLOutputElement>(null);
   // The stream moves the right end between fetches.
   const beat = useNow(live ? 2000 : 3_600_000);
   const data = useMemo(() => {
@@ -44,7 +50,7 @@ export function Stack(props: Props) {
     return new Map<string, PlotData>(sensors.map((s) => [s.key, plotData(series.get(s.key), live)]));
   }, [sensors, series, live, beat]);
   const found = sensors.map((sensor) => props.marksOf(sensor.key));
-  const alarms = found.some((each) => each.marks.length > 0);
+  const alarm = found.flatMap((each) => each.marks.flatMap((mark) => mark.priority ?? [])).sort()[0];
   const anomalies = found.some((each) => each.shades.length > 0);
   const name = "Readings";
   return (
@@ -53,8 +59,7 @@ export function Stack(props: Props) {
       meta={
         <>
           <span className="hide-phone">
-            <output ref={at} className="ink" />
-            <Legend alarms={alarms} anomalies={anomalies} /> ·{" "}
+            <Legend alarm={alarm} anomalies={anomalies} /> ·{" "}
           </span>
           <TableToggle on={asTable} set={setAsTable} name={name} />
         </>
@@ -66,7 +71,7 @@ export function Stack(props: Props) {
       ) : (
         <div className="in" style={{ paddingBottom: 8 }}>
           <div className="only-phone">
-            <Legend alarms={alarms} anomalies={anomalies} />
+            <Legend alarm={alarm} anomalies={anomalies} />
           </div>
           <div ref={ref} data-busy={props.busy}>
             {width > 0
@@ -79,10 +84,6 @@ export function Stack(props: Props) {
                     width={width}
                     first={index === 0}
                     last={index === sensors.length - 1}
-                    onTime={(seconds) => {
-                      if (at.current)
-                        at.current.textContent = seconds === null ? "" : `${clockSeconds(seconds * 1000)} · `;
-                    }}
                   />
                 ))
               : null}
@@ -98,15 +99,12 @@ export function Stack(props: Props) {
 }
 
 /** Only what can be seen is explained. */
-function Legend({ alarms, anomalies }: { alarms: boolean; anomalies: boolean }) {
+function Legend({ alarm, anomalies }: { alarm: Priority | undefined; anomalies: boolean }) {
   return (
     <span className="legend row" aria-hidden="true">
-      {alarms ? (
+      {alarm ? (
         <span>
-          <svg width="12" height="12" viewBox="0 0 12 12">
-            <rect className="fls" width="12" height="12" rx="1.5" />
-          </svg>
-          alarm
+          <Glyph p={alarm} silent /> alarm
         </span>
       ) : null}
       {anomalies ? (
@@ -136,14 +134,13 @@ interface StripProps extends Props {
   width: number;
   first: boolean;
   last: boolean;
-  onTime: (seconds: number | null) => void;
 }
 
 function limitsOf(sensor: Sensor): number[] {
   return [sensor.expected_low, sensor.expected_high].filter((v): v is number => v !== null);
 }
 
-function Strip({ sensor, data, width, first, last, window, marksOf, events, onZoom, onTime }: StripProps) {
+function Strip({ sensor, data, width, first, last, window, marksOf, events, onZoom, ...rest }: StripProps) {
   const value = useRef<HTMLOutputElement>(null);
   const newest = data[1].findLast((v) => v !== null) ?? null;
   const hovering = useRef(false);
@@ -179,13 +176,14 @@ function Strip({ sensor, data, width, first, last, window, marksOf, events, onZo
         marks={marks}
         summary={`${sensor.key}: ${dataWords(data, sensor.unit)}; ${plural(own.shades.length, "anomaly", "anomalies")} in the window`}
         width={phone ? width : width - NAME_W}
+        height={stripHeight(rest.sensors.length, phone)}
+        first={first}
         last={last}
         syncKey={SYNC}
         onZoom={(a, b) => onZoom(a * 1000, b * 1000)}
         onCursor={(seconds, v) => {
           hovering.current = seconds !== null;
           if (value.current) value.current.textContent = number(seconds === null ? newest : v, sensor.unit);
-          if (first) onTime(seconds);
         }}
       />
     </div>

@@ -5,7 +5,7 @@ import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { type Pt, Spark } from "../../ui/svg";
 import { useNow } from "../../ui/time";
-import { orderWorst, type UnitHealth } from "./units";
+import { orderWorst, type Trouble, type UnitHealth } from "./units";
 
 const MOST = 5;
 
@@ -15,6 +15,9 @@ export function sparkPoints(series: Series | undefined): Pt[] {
     bucket.count > 0 ? bucket.mean : Number.NaN,
   ]);
 }
+
+const stateWords = ({ title, backAt }: Trouble, now: number): string =>
+  backAt === null ? title : `${title}, back ${moment(backAt, now)}`;
 
 interface Props {
   units: readonly UnitHealth[];
@@ -50,7 +53,7 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
                   {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null}{" "}
                   {unit.name}
                 </td>
-                <td>{unit.worst ? unit.worst.title : "normal"}</td>
+                <td>{unit.worst ? stateWords(unit.worst, now) : "normal"}</td>
                 <td className="hide-phone">
                   {unit.leading ? (
                     <Link

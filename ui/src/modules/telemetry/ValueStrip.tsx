@@ -59,7 +59,7 @@ function context(sensor: Sensor, stale: boolean, now: number, trouble: Trouble |
   const since = trouble ? ` since ${moment(trouble.from, now)}` : "";
   if (high != null && value > high) return `above ${limit(high, unit)}${since}`;
   if (low != null && value < low) return `below ${limit(low, unit)}${since}`;
-  if (trouble?.backAt) return `was ${bare(trouble.title, sensor)}, back ${moment(trouble.backAt, now)}`;
+  if (trouble?.backAt) return `back to normal ${moment(trouble.backAt, now)}`;
   if (trouble) return `${bare(trouble.title, sensor)}${since}`;
   return low != null && high != null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
@@ -103,7 +103,7 @@ function Value({ sensor, now, trouble }: { sensor: Sensor; now: number; trouble:
         value={value}
         low={sensor.expected_low}
         high={sensor.expected_high}
-        priority={trouble?.priority}
+        priority={trouble?.backAt ? null : trouble?.priority}
         stale={stale}
       />
       <span className="cap" title={says}>
