@@ -1,6 +1,6 @@
-//! The pages in a real Chromium, against a real Plainview each. The scripts are under `ui/e2e`.
+//! The pages in a real Chromium, against a real Plainview each. The journeys are under `ui/e2e`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,12 +10,34 @@ use crate::recording::Journey;
 /// How long the simulated plant may take to have its first decision.
 const PLANT_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Runs one script of `ui/e2e` and fails with what it said.
-fn script(plainview: &Plainview, name: &str, args: &[&str]) {
-    let ui = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui"));
+/// The pictures the README shows.
+const PICTURES: &[&str] = &[
+    "overview-light.png",
+    "overview-dark.png",
+    "alarms-light.png",
+    "incident-light.png",
+    "decisions-light.png",
+    "workbench-light.png",
+    "golden-path-light.png",
+    "overview-phone-light.png",
+];
+
+/// Where the pictures go instead of a temporary folder: `PLAINVIEW_PICTURES=docs/images` refreshes
+/// those of the README. Relative to the root of the repository.
+const PICTURES_VARIABLE: &str = "PLAINVIEW_PICTURES";
+
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Runs one of the files of `ui/e2e` and fails with what it said.
+fn run(plainview: &Plainview, name: &str, args: &[&str]) {
+    let ui = root().join("ui");
+    assert!(ui.join("dist/index.html").exists(), "the UI is not built: `npm run build` in ui/");
     let output = Command::new("node")
         .current_dir(ui)
-        .args([&format!("e2e/{name}.mjs"), "--base", &plainview.base, "--key", &plainview.key])
+        .args(["e2e/run.mjs", "--only", name])
+        .args(["--base", &plainview.base, "--key", &plainview.key])
         .args(args)
         .stdin(Stdio::null())
         .output()
@@ -40,16 +62,32 @@ async fn plant() -> Plainview {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_approves_the_recordings_decision_in_chromium() {
     let journey = Journey::begin().await;
-    script(&journey.plainview, "approve", &["--decision", journey.decision_id()]);
+    run(&journey.plainview, "approve", &["--decision", journey.decision_id()]);
     journey.check_outcome("tester").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_in_both_themes_on_desk_and_phone() {
-    script(&plant().await, "axe", &[]);
+    run(&plant().await, "axe", &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_do_what_their_users_need() {
-    script(&plant().await, "journeys", &[]);
+    run(&plant().await, "journeys", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_pictures_can_be_taken() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = std::env::vars_os()
+        .find(|(name, _)| name == PICTURES_VARIABLE)
+        .map_or_else(|| temporary.path().to_owned(), |(_, folder)| root().join(folder));
+    run(&plant().await, "pictures", &["--pictures", folder.to_str().unwrap()]);
+    for name in PICTURES {
+        assert!(is_picture(&folder.join(name)), "{name}");
+    }
+}
+
+fn is_picture(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x89PNG"))
 }

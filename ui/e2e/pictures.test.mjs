@@ -1,0 +1,94 @@
+// The README's pictures: a leak is under way, one fault has gone through the whole chain, one decision waits.
+import assert from "node:assert/strict";
+import { mkdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { before, it } from "node:test";
+import {
+  list,
+  open,
+  pagesOf,
+  read,
+  shareBrowser,
+  until,
+  waitingDecision,
+  withPage,
+  write,
+} from "./browser.mjs";
+
+const folder = process.env.E2E_PICTURES;
+const MOST_BYTES = 400_000;
+/** A page that shows nothing is far smaller. */
+const LEAST_BYTES = 20_000;
+const LEAK = { kind: "leak", magnitude: 0.12 };
+const LEAK_ALARMS = 5;
+/** The alarms of one cause come within moments of each other; then the pages hold still. */
+const QUIET_MS = 10_000;
+const LEAK_PATIENCE_MS = 120_000;
+
+const PICTURES = [
+  ["overview", "desk", "light"],
+  ["overview", "desk", "dark"],
+  ["alarms", "desk", "light"],
+  ["incident", "desk", "light"],
+  ["decisions", "desk", "light"],
+  ["workbench", "desk", "light"],
+  ["golden-path", "desk", "light"],
+  ["overview", "phone", "light"],
+];
+
+shareBrowser();
+
+/** A fault from its first reading to the verdict of the person who looked. */
+async function closedFault() {
+  const { correlation_id: id } = await write("/demo/golden-path?target_anomaly_rate=0.3");
+  const run = () => read(`/demo/golden-path/status/${id}`);
+  const decision = await until("the run asks", async () => (await run()).decision_id);
+  const reason = "Agreed, the trend is clear.";
+  await write("/decisions/submit", { decision_id: decision, decision: "approve", reason });
+  await until("the run is complete", async () => (await run()).overall_status === "completed");
+  const work = (await list("/maintenance/scheduled")).find((each) => each.decision_id === decision);
+  await write(`/maintenance/${work.work_id}/complete`, {
+    verdict: "confirmed",
+    failure_mode: "vibration",
+    failure_mechanism: "misalignment",
+    failure_cause: "installation",
+    notes: "Coupling realigned.",
+  });
+}
+
+async function leak() {
+  await write("/simulate/scenarios", LEAK);
+  const alarms = await until(
+    "the alarms of the leak",
+    async () => {
+      const active = (await list("/alerts")).filter((alert) => alert.active);
+      const newest = Math.max(...active.map((alert) => Date.parse(alert.raised_at)));
+      return active.length >= LEAK_ALARMS && Date.now() - newest > QUIET_MS && active;
+    },
+    LEAK_PATIENCE_MS,
+  );
+  const first = alarms.toSorted((a, b) => a.raised_at.localeCompare(b.raised_at))[0];
+  await write(`/alerts/${first.alert_id}/acknowledge`, { note: "Looking at it." });
+}
+
+before(async () => {
+  assert.ok(folder, "--pictures says where they go");
+  await mkdir(folder, { recursive: true });
+  await waitingDecision();
+  await closedFault();
+  await leak();
+});
+
+for (const [name, size, scheme] of PICTURES) {
+  const file = `${[name, ...(size === "desk" ? [] : [size]), scheme].join("-")}.png`;
+  it(file, async () => {
+    const address = new Map(await pagesOf()).get(name);
+    await withPage({ size, scheme }, async (page) => {
+      await open(page, address);
+      await page.evaluate(() => document.fonts.ready);
+      await page.screenshot({ path: path.join(folder, file) });
+    });
+    const { size: bytes } = await stat(path.join(folder, file));
+    assert.ok(bytes > LEAST_BYTES && bytes < MOST_BYTES, `${bytes} bytes`);
+  });
+}
