@@ -93,7 +93,13 @@ export function Alarms() {
     <>
       <PageHead
         crumb="What is wrong, since when, and why?"
-        title={list.isSuccess ? title(alerts, incidents) : "Reading alarms"}
+        title={
+          list.data
+            ? title(alerts, incidents)
+            : list.error
+              ? "The alarms could not be read"
+              : "Reading alarms"
+        }
         acts={
           <fieldset className="seg bare">
             <legend className="sr">View</legend>
@@ -104,7 +110,8 @@ export function Alarms() {
                 aria-pressed={each === view}
                 onClick={() => void navigate({ to: "/alarms", search: (old) => ({ ...old, view: each }) })}
               >
-                {VIEW_NAME[each]} {counts[each]}
+                {VIEW_NAME[each]}{" "}
+                {(each === "incidents" ? incidentList.data : list.data) ? counts[each] : "–"}
               </button>
             ))}
           </fieldset>
@@ -114,7 +121,9 @@ export function Alarms() {
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {view === "incidents" ? (
         <section className="panel" aria-label="Incidents">
-          {incidentList.error ? (
+          {incidentList.isPending ? (
+            <Loading what="Reading incidents" />
+          ) : incidentList.error && !incidentList.data ? (
             <ProblemNote error={incidentList.error} retry={() => void incidentList.refetch()} />
           ) : (
             <IncidentList incidents={[...incidents].sort(incidentOrder)} now={now} />
@@ -124,7 +133,7 @@ export function Alarms() {
         <section className="panel" aria-label="Alarms">
           <Loading what="Reading alarms" />
         </section>
-      ) : (
+      ) : list.data === undefined ? null : (
         <AlarmList key={view} alerts={alerts} incidents={incidents} view={view} now={now} />
       )}
       {list.data?.next ? (
@@ -251,6 +260,7 @@ function AlarmList(props: ListProps) {
   const failure = actions.ack.error ?? actions.back.error;
   return (
     <section className="panel" aria-label="Alarm list">
+      <h2 className="sr">{VIEW_NAME[view]}</h2>
       <Tools
         view={view}
         chosen={chosen.length}

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
+import { Problem } from "../api/http";
 import {
   alertsQuery,
   decisionsQuery,
@@ -35,8 +36,10 @@ export function Overview() {
   const { sensors, site } = useSite();
   const sensorList = useQuery(sensorsQuery);
   const alertList = useQuery(alertsQuery);
-  const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
-  const incidents = useQuery(incidentsQuery).data?.items ?? NONE;
+  const decisionList = useQuery(decisionsQuery);
+  const incidentList = useQuery(incidentsQuery);
+  const decisions = decisionList.data?.items ?? NONE;
+  const incidents = incidentList.data?.items ?? NONE;
   const works = useQuery(workQuery).data?.items ?? NONE;
   const quality = useQuery(qualityQuery);
   const alerts = useMemo(
@@ -61,15 +64,30 @@ export function Overview() {
   );
 
   if (sensorList.isSuccess && sensors.length === 0) return <NoData />;
+  const lists = [sensorList, alertList, decisionList, incidentList];
+  // A lost connection has its own bar; here stands what the server itself could not do.
+  const failed = lists.find((list) => list.error && !(list.data && isSilent(list.error)));
+  const again = () => {
+    for (const list of lists) if (list.error) void list.refetch();
+  };
+  const told =
+    alertList.data !== undefined && decisionList.data !== undefined && incidentList.data !== undefined;
   const steps = nextSteps({ alerts, decisions, incidents, works });
   return (
     <>
-      <OverviewHead alerts={alerts} decisions={decisions} steps={steps} ready={alertList.isSuccess} />
-      {sensorList.error ? (
-        <ProblemNote error={sensorList.error} retry={() => void sensorList.refetch()} />
-      ) : null}
-      {alertList.error ? (
-        <ProblemNote error={alertList.error} retry={() => void alertList.refetch()} />
+      <OverviewHead
+        alerts={alerts}
+        decisions={decisions}
+        steps={steps}
+        ready={alertList.data !== undefined}
+        failed={alertList.error !== null}
+      />
+      {failed ? (
+        <ProblemNote
+          error={failed.error}
+          what={failed.data ? "What is shown may be old" : "The plant could not be read"}
+          retry={again}
+        />
       ) : null}
       <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) 328px" }}>
         {readings.error && !readings.data ? (
@@ -82,10 +100,14 @@ export function Overview() {
           <River units={health} window={range} label={range.label} />
         ) : (
           <Panel title="Health by unit">
-            <Loading what={`Reading ${range.label.toLowerCase()}`} />
+            {sensorList.error ? (
+              <p className="in cap">Without the list of sensors there is nothing to draw.</p>
+            ) : (
+              <Loading what={`Reading ${range.label.toLowerCase()}`} />
+            )}
           </Panel>
         )}
-        <DoNext steps={steps} />
+        <DoNext steps={steps} told={told} failed={failed !== undefined} />
       </div>
       <ValueStrip sensors={sensors} troubles={troubles} />
       <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) minmax(0,1.12fr)" }}>
@@ -100,11 +122,13 @@ export function Overview() {
             )}
           </Panel>
         )}
-        <UnitsTable units={health} series={series} rangeLabel={range.label} />
+        {sensorList.data ? <UnitsTable units={health} series={series} rangeLabel={range.label} /> : null}
       </div>
     </>
   );
 }
+
+const isSilent = (error: Error) => error instanceof Problem && error.silent;
 
 /** The sensors to fetch, those in trouble first; the same list as long as its content is the same. */
 function useKeysToDraw(all: string, troubles: readonly Trouble[]): string[] {
@@ -124,15 +148,22 @@ interface HeadProps {
   decisions: readonly Decision[];
   steps: readonly NextStep[];
   ready: boolean;
+  failed: boolean;
 }
 
-function OverviewHead({ alerts, decisions, steps, ready }: HeadProps) {
+function OverviewHead({ alerts, decisions, steps, ready, failed }: HeadProps) {
   const first = steps[0];
   const second = steps[1];
   return (
     <PageHead
       crumb="Is the plant all right, and what next?"
-      title={ready ? overviewTitle(alerts, decisions) : "Reading the plant"}
+      title={
+        ready
+          ? overviewTitle(alerts, decisions)
+          : failed
+            ? "How the plant is cannot be said now"
+            : "Reading the plant"
+      }
       acts={
         first ? (
           <>
@@ -151,33 +182,48 @@ function OverviewHead({ alerts, decisions, steps, ready }: HeadProps) {
   );
 }
 
-function DoNext({ steps }: { steps: readonly NextStep[] }) {
-  useNow(30_000);
+interface NextProps {
+  steps: readonly NextStep[];
+  /** Whether everything that could wait is known. */
+  told: boolean;
+  failed: boolean;
+}
+
+function DoNext({ steps, told, failed }: NextProps) {
   return (
     <Panel title="Do next" meta="worst first">
-      {steps.length === 0 ? (
+      {told || failed ? null : <Loading what="Reading what waits" />}
+      {failed && !told ? <p className="in cap">What else waits is not known now.</p> : null}
+      {told && steps.length === 0 ? (
         <Empty title="Nothing waits" picture="rows">
           When an alarm, a decision or a piece of work needs a person, it stands here, worst first.
         </Empty>
-      ) : (
-        <ol className="list do-next">
-          {steps.slice(0, 3).map((step, index) => (
-            <li key={step.key}>
-              <Glyph p={step.priority} unack={step.unack} />
-              <div className="t">
-                <h3>{step.title}</h3>
-                <p className="sm">{step.detail}</p>
-                <div>
-                  <Link className={index === 0 ? "btn s pri" : "btn s"} {...step.link}>
-                    {step.button}
-                  </Link>
-                </div>
-              </div>
-            </li>
-          ))}
-        </ol>
-      )}
+      ) : null}
+      <Steps steps={steps} />
     </Panel>
+  );
+}
+
+function Steps({ steps }: { steps: readonly NextStep[] }) {
+  useNow(30_000);
+  if (steps.length === 0) return null;
+  return (
+    <ol className="list do-next">
+      {steps.slice(0, 3).map((step, index) => (
+        <li key={step.key}>
+          <Glyph p={step.priority} unack={step.unack} />
+          <div className="t">
+            <h3>{step.title}</h3>
+            <p className="sm">{step.detail}</p>
+            <div>
+              <Link className={index === 0 ? "btn s pri" : "btn s"} {...step.link}>
+                {step.button}
+              </Link>
+            </div>
+          </div>
+        </li>
+      ))}
+    </ol>
   );
 }
 

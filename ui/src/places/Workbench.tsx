@@ -9,6 +9,7 @@ import {
   readingsQuery,
   runQuery,
   runsQuery,
+  sensorsQuery,
   type Window,
 } from "../api/queries";
 import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
@@ -117,7 +118,8 @@ function title(keys: readonly string[], label: string): string {
 function Explore() {
   const search = route.useSearch();
   const navigate = useNavigate();
-  const { sensors, site, sites } = useSite();
+  const { sensors, site, sites, known } = useSite();
+  const sensorList = useQuery(sensorsQuery);
   const { window, live, label } = useWindow();
   const alerts = useQuery(alertsQuery).data?.items ?? NONE;
   const troubles = useMemo(() => troublesOf(alerts, window.from), [alerts, window.from]);
@@ -159,7 +161,13 @@ function Explore() {
     <>
       <PageHead
         crumb="Can I see it for myself?"
-        title={title(keys, label)}
+        title={
+          known
+            ? title(keys, label)
+            : sensorList.error
+              ? "The sensors could not be read"
+              : "Reading the sensors"
+        }
         acts={
           <>
             <Tabs />
@@ -167,6 +175,13 @@ function Explore() {
           </>
         }
       />
+      {sensorList.error && !known ? (
+        <ProblemNote
+          error={sensorList.error}
+          what="The list of sensors could not be read"
+          retry={() => void sensorList.refetch()}
+        />
+      ) : null}
       {readings.error ? (
         <ProblemNote
           error={readings.error}
@@ -178,15 +193,17 @@ function Explore() {
         className="cols explore"
         style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}
       >
-        <SensorList
-          sensors={sensors}
-          troubles={troubles}
-          chosen={keys}
-          most={MOST_SENSORS}
-          onToggle={toggle}
-        />
+        {known ? (
+          <SensorList
+            sensors={sensors}
+            troubles={troubles}
+            chosen={keys}
+            most={MOST_SENSORS}
+            onToggle={toggle}
+          />
+        ) : null}
         <div className="stack">
-          {keys.length === 0 ? (
+          {!known ? null : keys.length === 0 ? (
             <Panel title="Readings">
               <Empty title="No sensor chosen" picture="line">
                 Tick sensors in the list. Up to {MOST_SENSORS} stand under each other with one crosshair.

@@ -23,6 +23,9 @@ interface Place {
   count?: number;
 }
 
+/** A count of three digits needs the room of the longer name. */
+const MANY = 99;
+
 function Places({ onMore }: { onMore: () => void }) {
   const alerts = useQuery(alertsQuery).data?.items ?? [];
   const decisions = useQuery(decisionsQuery).data?.items ?? [];
@@ -55,7 +58,9 @@ function Places({ onMore }: { onMore: () => void }) {
           >
             <Icon name={place.icon} />
             <span>
-              <span className={place.short ? "hide-phone" : undefined}>{place.name}</span>
+              <span className={place.short ? "hide-phone" : undefined}>
+                {place.short && (place.count ?? 0) > MANY ? place.short : place.name}
+              </span>
               {place.short ? <span className="only-phone">{place.short}</span> : null}
             </span>
             {place.count ? (

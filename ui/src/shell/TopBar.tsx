@@ -15,13 +15,13 @@ import type { Theme } from "./theme";
 const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
 
 function SitePill() {
-  const { sites, site, sensors } = useSite();
+  const { sites, site, sensors, known } = useSite();
   const navigate = useNavigate();
   const name = site ?? (sites.length === 1 ? sites[0] : undefined);
   const words = (
     <>
-      <b>{name ? sentence(name) : sites.length === 0 ? "No site yet" : "All sites"}</b>{" "}
-      <span className="dim hide-phone">{plural(sensors.length, "sensor")}</span>
+      <b>{name ? sentence(name) : sites.length === 0 ? (known ? "No site yet" : "Site") : "All sites"}</b>{" "}
+      {known ? <span className="dim hide-phone">{plural(sensors.length, "sensor")}</span> : null}
     </>
   );
   if (sites.length < 2) return <span className="pill still">{words}</span>;
@@ -137,7 +137,19 @@ function LivePill() {
   );
 }
 
-function AlarmCounts({ alerts }: { alerts: readonly Alert[] }) {
+/** Nobody may read "no alarms" where the alarms could not be read. */
+function AlarmCounts({ alerts, known }: { alerts: readonly Alert[]; known: boolean }) {
+  if (!known) {
+    return (
+      <Link to="/alarms" className="pill bell">
+        <span className="dim">Alarms not known</span>
+      </Link>
+    );
+  }
+  return <KnownCounts alerts={alerts} />;
+}
+
+function KnownCounts({ alerts }: { alerts: readonly Alert[] }) {
   const standing = alerts.filter(stands);
   const fresh = standing.filter(unseen).length;
   return (
@@ -166,7 +178,10 @@ interface Props {
 }
 
 export function TopBar({ theme, onPalette, onTheme, onMessages }: Props) {
-  const alerts = useQuery(alertsQuery).data?.items ?? [];
+  const stream = useStream();
+  const lost = stream.status === "lost";
+  const list = useQuery(alertsQuery);
+  const alerts = list.data?.items ?? [];
   const now = useNow();
   return (
     <header className="top">
@@ -177,8 +192,8 @@ export function TopBar({ theme, onPalette, onTheme, onMessages }: Props) {
       </span>
       <span className="pill still desk">
         <MiniHistory alerts={alerts} />
-        <b>Live</b>
-        <span className="dim num">{clockSeconds(now)}</span>
+        <b>{lost ? "Last known" : "Live"}</b>
+        <span className="dim num">{clockSeconds(lost ? (stream.lostSince ?? now) : now)}</span>
       </span>
       <span className="grow" />
       <button type="button" className="pill desk" aria-haspopup="dialog" onClick={onPalette}>
@@ -187,7 +202,7 @@ export function TopBar({ theme, onPalette, onTheme, onMessages }: Props) {
         <kbd>Ctrl K</kbd>
       </button>
       <LivePill />
-      <AlarmCounts alerts={alerts} />
+      {list.isPending ? null : <AlarmCounts alerts={alerts} known={list.data !== undefined} />}
       <button type="button" className="pill desk" aria-label="Messages" title="Messages" onClick={onMessages}>
         <Icon name="message" />
       </button>

@@ -61,18 +61,22 @@ export interface SiteView {
   /** The chosen site, or all of them. */
   site: string | undefined;
   sensors: Sensor[];
+  /** Whether the server has said which sensors there are. */
+  known: boolean;
 }
 
 const NO_SENSORS: Sensor[] = [];
 
 export function useSite(): SiteView {
   const { site } = root.useSearch();
-  const all = useQuery(sensorsQuery).data?.items ?? NO_SENSORS;
+  const list = useQuery(sensorsQuery).data;
+  const known = list !== undefined;
+  const all = list?.items ?? NO_SENSORS;
   return useMemo(() => {
     const sites = [...new Set(all.map((sensor) => sensor.site))].sort();
     const chosen = site && sites.includes(site) ? site : undefined;
-    return { sites, site: chosen, sensors: chosen ? all.filter((s) => s.site === chosen) : all };
-  }, [all, site]);
+    return { sites, site: chosen, sensors: chosen ? all.filter((s) => s.site === chosen) : all, known };
+  }, [all, site, known]);
 }
 
 function typing(target: EventTarget | null): boolean {

@@ -115,7 +115,7 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                       ? clockSeconds(alert.raised_at)
                       : moment(alert.raised_at, now)}
                   </td>
-                  <td className="k nowrap">
+                  <td className="k nowrap long" title={alert.title}>
                     {withoutAsset(alert.title, alert.asset)}{" "}
                     {alert.chattering || alert.occurrences > CHATTER ? (
                       <span className="tag">
@@ -124,7 +124,7 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                     ) : null}{" "}
                     {alert.origin === "replayed" ? <OriginTag origin={alert.origin} /> : null}
                   </td>
-                  <td className="nowrap">
+                  <td className="nowrap long">
                     <Link to="/workbench" search={{ s: alert.sensor }} title={alert.sensor}>
                       {sensorName(alert.sensor)}
                     </Link>

@@ -172,6 +172,14 @@ function Drawing(props: Props & { width: number }) {
   const at = layout(width, props);
   const { x, x0, x1, lanes, height } = at;
   const [alarmLane, signalLane, peopleLane, decisionLane, workLane] = lanes;
+  const lanesOf: [LaneLayout | undefined, Placed[], string][] = [
+    [peopleLane, at.people, "Nobody has acted yet"],
+    [decisionLane, at.decisions, "No decision was asked for"],
+    [workLane, at.work, "No work is planned"],
+  ];
+  const empty = lanesOf.flatMap(([lane, placed, words]) =>
+    placed.length === 0 ? [[lane, words] as const] : [],
+  );
   const found = x(foundAt);
   const label = `found ${clock(foundAt)}`;
   const nowSaid = now < to && Math.abs(x(now) - found) > 66;
@@ -243,22 +251,11 @@ function Drawing(props: Props & { width: number }) {
         />
       ))}
       <g className="follow">
-        {[
-          [peopleLane, at.people, "Nobody has acted yet"],
-          [decisionLane, at.decisions, "No decision was asked for"],
-          [workLane, at.work, "No work is planned"],
-        ].map(([lane, placed, words]) =>
-          (placed as Placed[]).length === 0 ? (
-            <text
-              key={words as string}
-              className="halo"
-              x={at.phone ? 8 : 84}
-              y={(lane as LaneLayout).top + 20}
-            >
-              {words as string}
-            </text>
-          ) : null,
-        )}
+        {empty.map(([lane, words]) => (
+          <text key={words} className="halo" x={at.phone ? 8 : 84} y={(lane?.top ?? 0) + 20}>
+            {words}
+          </text>
+        ))}
       </g>
       {nowSaid ? (
         <text className="m" x={x(now)} y={height + 17} textAnchor="middle">

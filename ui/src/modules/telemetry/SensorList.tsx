@@ -72,7 +72,11 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle }: Props)
             </ul>
           </div>
         ))}
-        {found.length === 0 ? <p className="cap">No sensor fits. Try a part of its name.</p> : null}
+        {found.length === 0 ? (
+          <p className="cap">
+            {sensors.length === 0 ? "No sensor has reported yet." : "No sensor fits. Try a part of its name."}
+          </p>
+        ) : null}
         {found.length > MOST ? (
           <p className="cap">and {found.length - MOST} more, type to narrow down</p>
         ) : null}
