@@ -334,6 +334,7 @@ const routes = [
           }
         : quality(),
   ],
+  ["GET", /^\/alerts\/([^/]+)$/, (m) => need(state.alerts.find((a) => a.alert_id === m[1]))],
   [
     "POST",
     /^\/alerts\/([^/]+)\/acknowledge$/,
@@ -407,6 +408,7 @@ const routes = [
   ],
   ["GET", /^\/predictions$/, () => page(state.predictions)],
   ["GET", /^\/decisions$/, () => page(state.decisions)],
+  ["GET", /^\/decisions\/([^/]+)$/, (m) => need(state.decisions.find((d) => d.decision_id === m[1]))],
   ["POST", /^\/decisions\/submit$/, (_m, c) => submit(c.body, c.who)],
   ["GET", /^\/maintenance\/scheduled$/, () => page(state.works)],
   [
