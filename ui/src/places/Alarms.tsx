@@ -117,7 +117,17 @@ export function Alarms() {
           </fieldset>
         }
       />
-      {quality.data ? <AlarmQualityStrip quality={quality.data} /> : null}
+      {quality.data ? (
+        <AlarmQualityStrip quality={quality.data} />
+      ) : quality.isPending ? (
+        <div className="panel hide-phone" style={{ minHeight: 140 }} />
+      ) : (
+        <ProblemNote
+          error={quality.error}
+          what="The alarms could not be counted"
+          retry={() => void quality.refetch()}
+        />
+      )}
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {view === "incidents" ? (
         <section className="panel" aria-label="Incidents">

@@ -52,6 +52,7 @@ export function Decisions() {
   const decisions = list.data?.items ?? NONE;
   const past = usePast(decisions);
   const [act, setAct] = useState<{ act: Act; reason: string; decision: Decision } | null>(null);
+  const mayAct = useMayAct();
   const answer = useAnswer(() => setAct(null));
 
   const waiting = decisions.filter((d) => d.state === "waiting").sort(byUrgency);
@@ -73,14 +74,20 @@ export function Decisions() {
     <>
       <PageHead
         crumb="What waits for a person, and were we right?"
-        title={list.isSuccess ? boardTitle(waiting) : "Reading decisions"}
+        title={
+          list.data
+            ? boardTitle(waiting)
+            : list.error
+              ? "The decisions could not be read"
+              : "Reading decisions"
+        }
       />
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {list.isPending ? (
         <Panel title="Decisions">
           <Loading what="Reading decisions" />
         </Panel>
-      ) : decisions.length === 0 ? (
+      ) : list.data === undefined ? null : decisions.length === 0 ? (
         <NoDecisions />
       ) : (
         <>
@@ -88,6 +95,7 @@ export function Decisions() {
             decisions={decisions}
             chosen={chosen?.decision_id}
             now={now}
+            mayAct={mayAct.ok}
             onChoose={choose}
             onAct={(decision, which) => setAct({ act: which, reason: "", decision })}
             picture={(decision) =>

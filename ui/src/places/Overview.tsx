@@ -13,7 +13,7 @@ import {
 } from "../api/queries";
 import type { Alert, Decision, Series } from "../api/types";
 import { AlarmQualityPanel } from "../modules/incidents/AlarmQuality";
-import { River } from "../modules/telemetry/River";
+import { River, riverHeight } from "../modules/telemetry/River";
 import { UnitsTable } from "../modules/telemetry/UnitsTable";
 import { healthOf, type Trouble, unitsOf } from "../modules/telemetry/units";
 import { ValueStrip } from "../modules/telemetry/ValueStrip";
@@ -28,6 +28,9 @@ import { troublesOf } from "./troubles";
 const BUCKETS = 160;
 /** A plant of thousands of sensors is not drawn one by one; those in trouble come first. */
 const MOST_SENSORS = 120;
+
+/** Room kept for the picture until the sensors are known. */
+const USUAL_UNITS = 8;
 
 const NONE: never[] = [];
 
@@ -103,12 +106,16 @@ export function Overview() {
             {sensorList.error ? (
               <p className="in cap">Without the list of sensors there is nothing to draw.</p>
             ) : (
-              <Loading what={`Reading ${range.label.toLowerCase()}`} />
+              <Loading
+                what={`Reading ${range.label.toLowerCase()}`}
+                height={riverHeight(units.length || USUAL_UNITS) + 14}
+              />
             )}
           </Panel>
         )}
         <DoNext steps={steps} told={told} failed={failed !== undefined} />
       </div>
+      {sensorList.isPending ? <div className="panel" style={{ minHeight: 108 }} /> : null}
       <ValueStrip sensors={sensors} troubles={troubles} />
       <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) minmax(0,1.12fr)" }}>
         {quality.data ? (
@@ -118,7 +125,7 @@ export function Overview() {
             {quality.error ? (
               <ProblemNote error={quality.error} retry={() => void quality.refetch()} />
             ) : (
-              <Loading what="Counting alarms" />
+              <Loading what="Counting alarms" height={224} />
             )}
           </Panel>
         )}

@@ -91,15 +91,16 @@ export function Empty({ title, children, action, curl, picture = "line" }: Empty
 }
 
 /** Shown after 300 ms only; a quick answer never flickers. */
-export function Loading({ what }: { what: string }) {
+export function Loading({ what, height }: { what: string; height?: number }) {
   const [late, setLate] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setLate(true), 300);
     return () => clearTimeout(timer);
   }, []);
-  if (!late) return null;
+  // The room of what comes is kept from the first, so that nothing jumps.
+  if (!late) return height ? <div style={{ minHeight: height }} /> : null;
   return (
-    <div className="loading" role="status">
+    <div className="loading" role="status" style={height ? { minHeight: height } : undefined}>
       <p>{what}…</p>
       <div className="skel big" />
       <div className="skel" />

@@ -14,6 +14,7 @@ interface Props {
   onChoose: (id: string) => void;
   /** Approve and reject on the card, for one hand. */
   onAct?: (decision: Decision, act: "approve" | "reject") => void;
+  mayAct: boolean;
 }
 
 const COLUMNS: { name: string; states: DecisionState[]; none: string }[] = [
@@ -41,8 +42,13 @@ export function Board({ decisions, ...rest }: Props) {
               {column.name} <span className="dim">{own.length}</span>
             </h2>
             {own.length === 0 ? <p className="none">{column.none}</p> : null}
-            {own.slice(0, MOST_PER_COLUMN).map((decision) => (
-              <Card key={decision.decision_id} decision={decision} {...rest} />
+            {own.slice(0, MOST_PER_COLUMN).map((decision, place) => (
+              <Card
+                key={decision.decision_id}
+                decision={decision}
+                {...rest}
+                pictured={place === 0 || (place === 1 && own.length <= 3)}
+              />
             ))}
             {own.length > MOST_PER_COLUMN ? (
               <p className="cap none">and {own.length - MOST_PER_COLUMN} older</p>
@@ -61,7 +67,9 @@ function Card({
   picture,
   onChoose,
   onAct,
-}: Omit<Props, "decisions"> & { decision: Decision }) {
+  mayAct,
+  pictured,
+}: Omit<Props, "decisions"> & { decision: Decision; pictured: boolean }) {
   const id = `card-${decision.decision_id}`;
   const on = decision.decision_id === chosen;
   const waiting = decision.state === "waiting";
@@ -79,7 +87,7 @@ function Card({
           <Words>{decision.title}</Words>
         </button>
       </h3>
-      {picture(decision)}
+      {pictured ? picture(decision) : null}
       <p className="sm">{cardWords(decision)}</p>
       {decision.state === "deferred" || decision.escalated || decision.origin === "replayed" ? (
         <span className="chip-row">
@@ -95,6 +103,7 @@ function Card({
               type="button"
               className="btn"
               style={{ flex: 1 }}
+              disabled={!mayAct}
               onClick={() => onAct(decision, "reject")}
             >
               Reject…
@@ -103,6 +112,7 @@ function Card({
               type="button"
               className="btn pri"
               style={{ flex: 1 }}
+              disabled={!mayAct}
               onClick={() => onAct(decision, "approve")}
             >
               Approve…

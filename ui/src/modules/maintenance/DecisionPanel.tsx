@@ -88,6 +88,7 @@ export function DecisionPanel({
             <Words>{decision.question}</Words>
           </p>
           {picture}
+          {isOpen(decision) ? null : <Contributions decision={decision} />}
         </div>
         <div className="stack" style={{ gap: 8 }}>
           {problem}
@@ -98,7 +99,7 @@ export function DecisionPanel({
             <Answered decision={decision} now={now} />
           )}
           {result}
-          <Contributions decision={decision} />
+          {isOpen(decision) ? <Contributions decision={decision} /> : null}
         </div>
         <div className="all">
           <dl className="kv two">

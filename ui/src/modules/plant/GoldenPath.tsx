@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { GoldenRun, GoldenStep } from "../../api/types";
 import { DataTable } from "../../ui/Figure";
-import { clockSeconds, duration, moment, sentence, shortId } from "../../ui/format";
+import { clockSeconds, duration, moment, readable, sentence, shortId } from "../../ui/format";
 import { Tick } from "../../ui/Icon";
 import { Panel } from "../../ui/Panel";
 import { Words } from "../../ui/Words";
@@ -74,7 +74,9 @@ export function GoldenPath({ run, waiting }: Props) {
               {sentence(step.name)}
               <span className="sr">, {step.status}</span>
             </h3>
-            <p className="sm">{step.detail ?? (step.status === "pending" ? "" : step.status)}</p>
+            <p className="sm">
+              <Words>{readable(step.detail ?? (step.status === "pending" ? "" : step.status))}</Words>
+            </p>
             <p className="sm dim">
               {when(step, first)}
               {step.event_ids.length > 0 && step.status !== "pending" ? (

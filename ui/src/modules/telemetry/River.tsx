@@ -30,6 +30,9 @@ export function riverSummary(units: readonly UnitHealth[], label: string): strin
   return `${label}: ${units.length - bad.length} of ${units.length} units are near normal; away from normal: ${names.join(", ")}${more}.`;
 }
 
+/** How tall the picture will be, before there is one. */
+export const riverHeight = (units: number) => Math.min(MOST_ROWS, Math.max(3, units)) * ROW + 32;
+
 /** Keeps the worst in sight without shuffling the rest. */
 function visible(units: readonly UnitHealth[]): UnitHealth[] {
   if (units.length <= MOST_ROWS) return [...units];
@@ -57,7 +60,7 @@ export function River({ units, window, label }: Props) {
         </span>
       }
       summary={riverSummary(units, label)}
-      height={Math.max(3, rows.length) * ROW + 32}
+      height={riverHeight(rows.length)}
       table={() => ({
         columns: [
           { name: "Unit" },
