@@ -52,7 +52,11 @@ impl House {
             clock: Arc::clone(&platform.clock),
             keys: keys(config, &platform)?,
             limits: Arc::new(Limits::new(Arc::clone(&platform.clock))),
-            idempotency: Idempotency::new(platform.records.clone(), Arc::clone(&platform.clock)),
+            idempotency: Idempotency::new(
+                platform.records.clone(),
+                Arc::clone(&platform.clock),
+                &platform::instance(config)?,
+            ),
             coordinator: Some(coordinator.clone()),
             health: vec![series_health(&platform)],
             metrics: Some(Metrics::install()?),

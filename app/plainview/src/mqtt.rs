@@ -24,6 +24,7 @@ pub(crate) fn module(config: &Config, clock: SharedClock, door: &Door) -> anyhow
     Ok(Module {
         name: "sense",
         routes: utoipa_axum::router::OpenApiRouter::new(),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &[],
         agents: broker.iter().map(|broker| agent(broker.clone(), door.clone())).collect(),
         migrations: Vec::new(),

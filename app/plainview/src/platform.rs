@@ -79,6 +79,24 @@ pub(crate) async fn records(config: &Config) -> anyhow::Result<Records> {
     Records::open(&url).await.context("cannot open the records database")
 }
 
+/// The name of this installation, made at its first start. The series store lets one process at a
+/// time have the directory.
+pub(crate) fn instance(config: &Config) -> anyhow::Result<String> {
+    let file = config.data.dir.join("instance");
+    match std::fs::read_to_string(&file) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read {}", file.display()))
+        }
+        _ => {
+            let name = uuid::Uuid::now_v7().to_string();
+            std::fs::write(&file, &name)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            Ok(name)
+        }
+    }
+}
+
 /// The tables of the platform itself.
 pub(crate) fn migrations() -> Vec<Migration> {
     let mut all = Bus::migrations();

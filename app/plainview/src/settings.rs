@@ -50,6 +50,8 @@ pub(crate) fn telemetry(config: &Config) -> telemetry::TelemetrySettings {
             default_site: config.ingest.default_site.clone(),
             ..KeyMapping::default()
         },
+        retention: (config.data.retention_days > 0)
+            .then(|| Duration::from_secs(u64::from(config.data.retention_days) * 86_400)),
         ..telemetry::TelemetrySettings::default()
     }
 }

@@ -23,6 +23,7 @@ pub fn module(service: Incidents) -> web::Module {
         name: "incidents",
         agents: service.agents(),
         routes: http::routes(service),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &["incidents", "alerts"],
         migrations: records::migrations(),
         events: events::ALL,

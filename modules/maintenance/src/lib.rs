@@ -22,6 +22,7 @@ pub fn module(service: Maintenance) -> web::Module {
         name: "maintenance",
         agents: service.agents(),
         routes: http::routes(service),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &[],
         migrations: records::migrations(),
         events: events::ALL,

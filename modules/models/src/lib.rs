@@ -21,6 +21,7 @@ pub fn module(service: Models) -> web::Module {
         name: "models",
         agents: service.agents(),
         routes: http::routes(service),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &[],
         migrations: records::migrations(),
         events: events::ALL,

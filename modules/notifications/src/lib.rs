@@ -41,6 +41,7 @@ pub fn module(deps: Deps) -> web::Module {
     web::Module {
         name: events::MODULE,
         routes: http::routes(service),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &[],
         agents: vec![
             Agent::consumer(

@@ -53,6 +53,7 @@ pub fn module(deps: Deps) -> Result<web::Module, PortError> {
     Ok(web::Module {
         name: "plant",
         routes: http::routes(plant),
+        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &[],
         agents,
         migrations: records::migrations(),

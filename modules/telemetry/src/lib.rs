@@ -24,12 +24,14 @@ pub fn module(deps: TelemetryDeps) -> (Module, Door) {
     let agents = vec![
         agent("data-acquisition", "Data acquisition", &telemetry, service::Telemetry::acquire),
         agent("validation", "Validation", &telemetry, service::Telemetry::report_validation),
+        agent("retention", "Retention", &telemetry, service::Telemetry::retain),
         agent("anomaly-detection", "Anomaly detection", &telemetry, service::Telemetry::detect),
     ];
     let module = Module {
         name: "telemetry",
-        routes: http::routes(telemetry.clone(), mapping),
-        root_aliases: &["flow", "write", "ping", "api/v2/write"],
+        routes: http::routes(telemetry.clone(), mapping.clone()),
+        root_routes: http::root_routes(telemetry.clone(), mapping),
+        root_aliases: &["flow"],
         agents,
         migrations: records::migrations(),
         events: events::TYPES,

@@ -3,10 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kernel::{SharedClock, Timestamp};
-use store::records::{Records, Tx};
+use store::records::{Records, Tx, with_rider};
 
 use crate::CoordError;
-use crate::records::idempotency::{self, Stored};
+use crate::records::idempotency::{self, Process, Stored};
 
 /// How long a key is remembered.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
@@ -58,14 +58,19 @@ pub enum Begun {
 pub struct Idempotency {
     records: Records,
     clock: SharedClock,
+    process: Process,
     /// Monotonic microseconds of the last sweep; `u64::MAX` before the first.
     swept_at: Arc<AtomicU64>,
 }
 
 impl Idempotency {
+    /// `instance` names the installation, of which one process runs at a time: what an earlier one
+    /// left under way, the next may take over at once.
     #[must_use]
-    pub fn new(records: Records, clock: SharedClock) -> Self {
-        Self { records, clock, swept_at: Arc::new(AtomicU64::new(u64::MAX)) }
+    pub fn new(records: Records, clock: SharedClock, instance: &str) -> Self {
+        let boot = uuid::Uuid::now_v7().to_string();
+        let process = Process { instance: instance.to_owned(), boot };
+        Self { records, clock, process, swept_at: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
     /// Claims the key of `request`, or says what became of its first use.
@@ -90,13 +95,16 @@ impl Idempotency {
             ahead: now.plus(IN_FLIGHT_MAX),
         };
         let tx = self.records.begin().await?;
-        let begun = if idempotency::claim(tx.conn(), request, times).await? {
+        let begun = if idempotency::claim(tx.conn(), request, &self.process, times).await? {
             Begun::New
         } else {
             // The failed claim locked the row, so it is still there.
             match idempotency::get(tx.conn(), request).await? {
                 Stored { body_hash, .. } if body_hash != request.body_hash => Begun::Mismatch,
                 Stored { response: Some(response), .. } => Begun::Replay(response),
+                stored if stored.effect && self.is_dead(&stored, times.dead) => {
+                    Begun::Replay(lost())
+                }
                 Stored { since, .. } => Begun::InFlight { since },
             }
         };
@@ -104,8 +112,22 @@ impl Idempotency {
         Ok(begun)
     }
 
-    /// Keeps the response. Prefer [`Idempotency::finish_in`] where the effect has a transaction:
-    /// a crash between the two would let the effect happen again.
+    fn is_dead(&self, stored: &Stored, dead: Timestamp) -> bool {
+        let Process { instance, boot } = &stored.process;
+        let restarted = *instance == self.process.instance && *boot != self.process.boot;
+        restarted || stored.since <= dead
+    }
+
+    /// Does what a claimed `request` asks for. Whatever transactions it commits say so in
+    /// themselves: after a crash the request is done again only when nothing of it was committed.
+    /// What it changes elsewhere must bear repetition.
+    pub async fn perform<F: Future>(&self, request: &KeyedRequest, work: F) -> F::Output {
+        let effect = idempotency::effect(self.records.read(), request);
+        with_rider(effect, work).await
+    }
+
+    /// Keeps the response. When a crash loses it, the effect is not repeated, but the answer to
+    /// the repetition says no more than that it was done.
     ///
     /// # Errors
     /// When the response is too large or the database cannot be reached.
@@ -119,7 +141,7 @@ impl Idempotency {
         Ok(tx.commit().await?)
     }
 
-    /// Keeps the response as part of `tx`, so that it and the effect commit together.
+    /// Keeps the response as part of `tx`, so that a crash cannot lose it alone.
     ///
     /// # Errors
     /// When the response is too large or the database cannot be reached.
@@ -166,5 +188,14 @@ impl Idempotency {
         let tx = self.records.begin().await?;
         idempotency::sweep(tx.conn(), self.clock.now().minus(KEPT), SWEEP_BATCH).await?;
         Ok(tx.commit().await?)
+    }
+}
+
+/// The answer to a request whose effect was committed just before its process died.
+fn lost() -> StoredResponse {
+    StoredResponse {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body: br#"{"detail":"done before; the answer was lost in a crash"}"#.to_vec(),
     }
 }

@@ -31,7 +31,7 @@ impl Site {
     }
 
     fn keys(&self) -> Idempotency {
-        Idempotency::new(self.records.clone(), self.clock())
+        Idempotency::new(self.records.clone(), self.clock(), "site")
     }
 
     fn quotas(&self) -> Quotas {
@@ -282,10 +282,44 @@ async fn an_answer_commits_with_its_effect() {
     }
 }
 
+#[tokio::test]
+async fn a_restart_takes_over_what_had_no_effect_and_repeats_nothing_that_had() {
+    for site in sites().await {
+        let (before, elsewhere) =
+            (site.keys(), Idempotency::new(site.elsewhere().await, site.clock(), "elsewhere"));
+        let (idle, done) = (request("idle", b"body"), request("done", b"body"));
+        before.begin(&idle).await.unwrap();
+        before.begin(&done).await.unwrap();
+        before
+            .perform(&idle, async {
+                let tx = site.records.begin().await.unwrap();
+                site.quotas().take(&tx, &daily(5)).await.unwrap();
+                tx.rollback().await.unwrap();
+            })
+            .await;
+        before
+            .perform(&done, async {
+                let tx = site.records.begin().await.unwrap();
+                site.quotas().take(&tx, &daily(5)).await.unwrap();
+                tx.commit().await.unwrap();
+            })
+            .await;
+        for one in [&idle, &done] {
+            assert!(matches!(before.begin(one).await.unwrap(), Begun::InFlight { .. }));
+            assert!(matches!(elsewhere.begin(one).await.unwrap(), Begun::InFlight { .. }));
+        }
+        let after = site.keys();
+        assert_eq!(after.begin(&idle).await.unwrap(), Begun::New);
+        let Begun::Replay(answer) = after.begin(&done).await.unwrap() else { panic!("repeated") };
+        assert_eq!(answer.status, 200);
+        assert!(String::from_utf8(answer.body).unwrap().contains("lost in a crash"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_equal_requests_one_is_done() {
     for site in sites().await {
-        let elsewhere = Idempotency::new(site.elsewhere().await, site.clock());
+        let elsewhere = Idempotency::new(site.elsewhere().await, site.clock(), "elsewhere");
         let mut racers = tokio::task::JoinSet::new();
         for racer in 0..32 {
             let keys = if racer % 2 == 0 { site.keys() } else { elsewhere.clone() };

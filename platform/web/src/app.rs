@@ -87,6 +87,7 @@ impl App {
         }
         for module in self.modules {
             router = mount(router, routes::API, module.routes.into());
+            router = router.merge(Router::from(module.root_routes));
         }
         let router =
             router.method_not_allowed_fallback(|| async { Problem::of(&METHOD_NOT_ALLOWED) });

@@ -127,13 +127,15 @@ fn may_pass(caller: &Caller, request: &Request, environment: Environment) -> Res
         return Ok(());
     }
     match caller.role {
+        Some(Role::Viewer) if !routes::is_safe(method) && !routes::is_computing(path) => {
+            Err(Problem::of(&FORBIDDEN).detail("A viewer's key only reads."))
+        }
         _ if routes::is_ingest(path) => caller.need(Role::Ingest).map(|_| ()),
         Some(Role::Ingest) if path != "/api/v1/me" => Err(Problem::of(&FORBIDDEN)
             .detail("An ingest key hands in readings and does nothing else.")),
         Some(_) if routes::is_safe(method) => Ok(()),
         None if routes::is_safe(method) && environment == Environment::Development => Ok(()),
         Some(_) if routes::is_computing(path) => Ok(()),
-        Some(Role::Viewer) => Err(Problem::of(&FORBIDDEN).detail("A viewer's key only reads.")),
         Some(_) => Ok(()),
         None => Err(Problem::of(&UNAUTHENTICATED).detail(
             "Send a key as `X-API-Key` or `Authorization: Bearer`. `plainview keys create` makes \

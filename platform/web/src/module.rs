@@ -41,6 +41,8 @@ pub struct Module {
     pub name: &'static str,
     /// Mounted under `/api/v1`.
     pub routes: OpenApiRouter,
+    /// Mounted at the root: doors whose paths another product's clients fix, such as `/write`.
+    pub root_routes: OpenApiRouter,
     /// First path segments that older clients know at the root, such as `incidents`: a request to
     /// `/incidents/…` is served as `/api/v1/incidents/…`.
     pub root_aliases: &'static [&'static str],

@@ -16,6 +16,7 @@ pub fn openapi(modules: &[Module], version: &str) -> Value {
     }
     for module in modules {
         document.add(module.name, routes::API, module.routes.get_openapi());
+        document.add(module.name, "", module.root_routes.get_openapi());
     }
     document.finish(version)
 }

@@ -60,7 +60,8 @@ async fn guarded(
     }
     // A task of its own: it ends and is noted even when the client hangs up or time runs out.
     let done = tokio::spawn(async move {
-        let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let handled =
+            AssertUnwindSafe(idempotency.perform(&keyed, next.run(request))).catch_unwind().await;
         let (response, panic) = match handled {
             Ok(response) => (response, None),
             Err(panic) => (Problem::of(&INTERNAL).into_response(), Some(panic)),

@@ -5,8 +5,7 @@ use axum::http::Method;
 pub(crate) const API: &str = "/api/v1";
 
 /// Doors that take readings with any key.
-const INGEST_DOORS: [&str; 4] =
-    ["/api/v1/data/ingest", "/api/v1/write", "/api/v1/api/v2/write", "/api/v2/write"];
+const INGEST_DOORS: [&str; 3] = ["/api/v1/data/ingest", "/write", "/api/v2/write"];
 
 /// Calls that are posted only because they carry a body; they change nothing.
 const COMPUTING: [&str; 4] = [
@@ -18,7 +17,7 @@ const COMPUTING: [&str; 4] = [
 
 /// What one may ask without a key even in production: whether the program lives, and the files
 /// of the UI and of the reference, which hold no data.
-const OPEN: [&str; 7] = ["/health", "/ready", "/ping", "/app", "/docs", "/", "/api/v1/ping"];
+const OPEN: [&str; 6] = ["/health", "/ready", "/ping", "/app", "/docs", "/"];
 
 pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)

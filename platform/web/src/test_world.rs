@@ -73,7 +73,7 @@ impl World {
             clock: Arc::clone(&clock),
             keys: keys.clone(),
             limits: Arc::new(Limits::new(Arc::clone(&clock))),
-            idempotency: Idempotency::new(records, clock),
+            idempotency: Idempotency::new(records, clock, "test"),
             coordinator: None,
             health: Vec::new(),
             metrics: Some(Metrics::install().unwrap()),
@@ -228,6 +228,7 @@ fn odd_module(effects: Arc<AtomicUsize>) -> Module {
     Module {
         name: "odd",
         routes: documented.merge(OpenApiRouter::from(plain)),
+        root_routes: OpenApiRouter::new(),
         root_aliases: &["odd"],
         agents: Vec::new(),
         migrations: Vec::new(),

@@ -21,7 +21,7 @@ pub(crate) enum KeysCommand {
     },
     /// Show the keys, without their secrets
     List,
-    /// Make a key stop working at once
+    /// Make a key stop working, in a running server within five seconds
     Revoke {
         /// The key's id, as `keys list` shows it
         id: String,

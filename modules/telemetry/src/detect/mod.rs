@@ -29,6 +29,12 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// Whether silence means anything: a real source is expected to go on, a replay or a generated
+    /// series ends, unless somebody said how often its sensor reports.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.judged && (self.origin == Origin::Real || self.profile.interval_s.is_some())
+    }
+
     pub(crate) fn sensor_profile(&self) -> SensorProfile {
         let Profile { expected_low, expected_high, rate_max_per_s, interval_s } = self.profile;
         let range = match (expected_low, expected_high) {

@@ -90,6 +90,21 @@ fn a_live_sensor_that_falls_silent_is_said_once_and_again_when_it_speaks() {
 }
 
 #[test]
+fn a_generated_series_may_end_without_a_word_unless_it_was_said_to_go_on() {
+    for (interval_s, said) in [(None, 0), (Some(1.0), 2)] {
+        let mut known = (*subject(Origin::Simulated)).clone();
+        known.profile.interval_s = interval_s;
+        let known = Arc::new(known);
+        let mut shard = Shard::new(0, 1);
+        let batches: Vec<_> =
+            (0..60).map(|i| (Offset(i as u64 + 1), batch(i, 3.0 + (i % 3) as f64))).collect();
+        shard.run(&batches, &|_| Some(Arc::clone(&known)));
+        let later = Timestamp::from_secs(START_S + 3_600);
+        assert_eq!(shard.silence(later).len(), said, "{interval_s:?}");
+    }
+}
+
+#[test]
 fn recordings_are_not_judged_by_the_clock() {
     let mut shard = Shard::new(0, 1);
     let old =

@@ -164,7 +164,7 @@ impl Watch {
     /// Raises, worsens or ends `missing` by the clock.
     pub(super) fn silence(&mut self, now: Timestamp) {
         let standing = self.standing_of(AnomalyRule::Missing);
-        if !self.subject.judged || (!self.live && standing.is_none()) {
+        if !self.subject.is_expected() || (!self.live && standing.is_none()) {
             return;
         }
         match (self.detector.overdue(now), standing) {

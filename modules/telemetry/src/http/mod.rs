@@ -64,9 +64,6 @@ pub(crate) struct Desk {
 pub(crate) fn routes(telemetry: Telemetry, mapping: KeyMapping) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(ingest::ingest))
-        .routes(routes!(lines::write))
-        .routes(routes!(lines::write_v2))
-        .routes(routes!(lines::ping))
         .routes(routes!(sensors::list))
         .routes(routes!(sensors::one, sensors::set))
         .routes(routes!(readings::readings))
@@ -75,6 +72,15 @@ pub(crate) fn routes(telemetry: Telemetry, mapping: KeyMapping) -> OpenApiRouter
         .routes(routes!(flow::health))
         .routes(routes!(flow::metrics))
         .routes(routes!(flow::anomalies))
+        .with_state(Desk { telemetry, mapping: Arc::new(mapping) })
+}
+
+/// The doors of Influx clients.
+pub(crate) fn root_routes(telemetry: Telemetry, mapping: KeyMapping) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(lines::write))
+        .routes(routes!(lines::write_v2))
+        .routes(routes!(lines::ping))
         .with_state(Desk { telemetry, mapping: Arc::new(mapping) })
 }
 

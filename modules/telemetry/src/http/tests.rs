@@ -38,7 +38,7 @@ impl Api {
         let site = Site::new().await;
         let settings = TelemetrySettings { unknown_sensors, ..TelemetrySettings::default() };
         let (module, _) = crate::module(site.deps(settings));
-        let (router, _) = module.routes.split_for_parts();
+        let (router, _) = module.routes.merge(module.root_routes).split_for_parts();
         let caller = Caller { name: "ines".to_owned(), role: Some(Role::Engineer) };
         Self { router: router.layer(axum::Extension(caller)), _site: site }
     }

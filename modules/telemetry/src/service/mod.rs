@@ -7,9 +7,11 @@ mod door;
 mod feed;
 mod readings;
 mod registry;
+mod retention;
 mod sensors;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::Bus;
 use kernel::SharedClock;
@@ -40,6 +42,8 @@ pub struct TelemetrySettings {
     pub detector_shards: usize,
     /// How line protocol becomes keys.
     pub mapping: KeyMapping,
+    /// How long readings are kept; `None` keeps them all.
+    pub retention: Option<Duration>,
 }
 
 impl Default for TelemetrySettings {
@@ -49,6 +53,7 @@ impl Default for TelemetrySettings {
             sensors_max: 200_000,
             detector_shards: 0,
             mapping: KeyMapping::default(),
+            retention: None,
         }
     }
 }

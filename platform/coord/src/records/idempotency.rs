@@ -1,8 +1,17 @@
 use kernel::Timestamp;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 
 use super::sql;
 use crate::{CoordError, KeyedRequest, StoredResponse};
+
+/// The process that handles a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// The installation; only one process of it runs at a time.
+    pub(crate) instance: String,
+    /// This run of it.
+    pub(crate) boot: String,
+}
 
 /// What a claim is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -20,22 +29,32 @@ pub(crate) struct Stored {
     pub(crate) body_hash: Vec<u8>,
     pub(crate) since: Timestamp,
     pub(crate) response: Option<StoredResponse>,
+    /// A transaction of the request has committed.
+    pub(crate) effect: bool,
+    pub(crate) process: Process,
 }
 
-/// Makes the key the caller's: when it is new, forgotten, or was left by a process that died.
+/// Makes the key the caller's: when it is new, forgotten, or was left without effect by a process
+/// that died.
 pub(crate) async fn claim(
     conn: &impl ConnectionTrait,
     request: &KeyedRequest,
+    process: &Process,
     times: Times,
 ) -> Result<bool, CoordError> {
-    let text = "INSERT INTO coord_idempotency (caller, target, request_key, body_hash, since) \
-                VALUES ($1, $2, $3, $4, $5) \
+    let text = "INSERT INTO coord_idempotency \
+                (caller, target, request_key, body_hash, since, instance, boot) \
+                VALUES ($1, $2, $3, $4, $5, $9, $10) \
                 ON CONFLICT (caller, target, request_key) DO UPDATE SET \
                 body_hash = excluded.body_hash, since = excluded.since, \
+                instance = excluded.instance, boot = excluded.boot, effect = FALSE, \
                 status = NULL, content_type = NULL, body = NULL \
                 WHERE coord_idempotency.since <= $6 OR (coord_idempotency.status IS NULL \
+                AND NOT coord_idempotency.effect \
                 AND coord_idempotency.body_hash = excluded.body_hash \
-                AND (coord_idempotency.since <= $7 OR coord_idempotency.since > $8)) \
+                AND (coord_idempotency.since <= $7 OR coord_idempotency.since > $8 \
+                OR (coord_idempotency.instance = excluded.instance \
+                AND coord_idempotency.boot <> excluded.boot))) \
                 RETURNING since";
     let values = [
         request.caller.clone().into(),
@@ -46,6 +65,8 @@ pub(crate) async fn claim(
         times.expired.as_micros().into(),
         times.dead.as_micros().into(),
         times.ahead.as_micros().into(),
+        process.instance.clone().into(),
+        process.boot.clone().into(),
     ];
     let row = conn.query_one_raw(sql(conn.get_database_backend(), text, values)).await?;
     Ok(row.is_some())
@@ -55,8 +76,8 @@ pub(crate) async fn get(
     conn: &impl ConnectionTrait,
     request: &KeyedRequest,
 ) -> Result<Stored, CoordError> {
-    let text = "SELECT body_hash, since, status, content_type, body FROM coord_idempotency \
-                WHERE caller = $1 AND target = $2 AND request_key = $3";
+    let text = "SELECT body_hash, since, status, content_type, body, effect, instance, boot \
+                FROM coord_idempotency WHERE caller = $1 AND target = $2 AND request_key = $3";
     let values =
         [request.caller.clone().into(), request.target.clone().into(), request.key.clone().into()];
     let row = conn.query_one_raw(sql(conn.get_database_backend(), text, values)).await?;
@@ -78,7 +99,18 @@ pub(crate) async fn get(
         body_hash: row.try_get_by_index(0)?,
         since: Timestamp::from_micros(row.try_get_by_index(1)?),
         response,
+        effect: row.try_get_by_index(5)?,
+        process: Process { instance: row.try_get_by_index(6)?, boot: row.try_get_by_index(7)? },
     })
+}
+
+/// Notes that a transaction of a request under way has committed.
+pub(crate) fn effect(conn: &impl ConnectionTrait, request: &KeyedRequest) -> Statement {
+    let text = "UPDATE coord_idempotency SET effect = TRUE \
+                WHERE caller = $1 AND target = $2 AND request_key = $3 AND status IS NULL";
+    let values =
+        [request.caller.clone().into(), request.target.clone().into(), request.key.clone().into()];
+    sql(conn.get_database_backend(), text, values)
 }
 
 /// Keeps the response of a request under way; the first one stays.

@@ -2,7 +2,7 @@ use sea_orm::sea_query::{Alias, ColumnDef, Index, Table};
 use store::records::{Change, Migration};
 
 pub(crate) fn migrations() -> Vec<Migration> {
-    vec![Migration {
+    let coordination = Migration {
         name: "coord_0001_coordination",
         changes: vec![
             leases(),
@@ -16,7 +16,22 @@ pub(crate) fn migrations() -> Vec<Migration> {
                     .to_owned(),
             ),
         ],
-    }]
+    };
+    let effects = Migration {
+        name: "coord_0002_idempotent_effects",
+        changes: vec![
+            add(column("instance").text().not_null().default("")),
+            add(column("boot").text().not_null().default("")),
+            add(column("effect").boolean().not_null().default(false)),
+        ],
+    };
+    vec![coordination, effects]
+}
+
+/// One column at a time: `SQLite` alters a table by no more.
+fn add(column: &mut ColumnDef) -> Change {
+    let table = Alias::new("coord_idempotency");
+    Change::Alter(Table::alter().table(table).add_column(column).to_owned())
 }
 
 fn column(name: &str) -> ColumnDef {

@@ -6,6 +6,7 @@
 mod error;
 mod migrate;
 mod open;
+mod rider;
 mod schema;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use sea_orm::{
 use tokio::sync::watch;
 
 pub use error::{QueryError, RecordsError};
+pub use rider::with_rider;
 pub use schema::{Change, Migration};
 
 /// Which database keeps the records.
@@ -72,7 +74,7 @@ impl Records {
             ..TransactionOptions::default()
         };
         let inner = self.writer.begin_with_options(options).await?;
-        let deferred = Mutex::new(Vec::new());
+        let deferred = Mutex::new(rider::current());
         Ok(Tx { inner, deferred, commits: Arc::clone(&self.commits) })
     }
 

@@ -27,6 +27,8 @@ pub enum SeriesError {
     Failed { reason: String },
     #[error("block is damaged: {reason}")]
     Damaged { reason: String },
+    #[error("another process has the series directory {} open", .dir.display())]
+    Taken { dir: std::path::PathBuf },
     #[error("series file")]
     Sqlite(#[from] rusqlite::Error),
     #[error("series directory")]

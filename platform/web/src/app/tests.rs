@@ -170,7 +170,7 @@ async fn roles_may_do_what_they_may_and_no_more() {
         (&production, "GET", "/events?types=none", [401, 403, 200, 200, 200, 200]),
         (&production, "GET", "/health", [200, 200, 200, 200, 200, 200]),
         (&production, "GET", "/app/", [200, 200, 200, 200, 200, 200]),
-        (&development, "POST", "/api/v1/data/ingest", [401, 200, 200, 200, 200, 200]),
+        (&development, "POST", "/api/v1/data/ingest", [401, 200, 403, 200, 200, 200]),
         (&development, "POST", "/api/v1/odd/act", [401, 403, 403, 200, 200, 200]),
         (&development, "POST", "/api/v1/odd/engineers", [401, 403, 403, 403, 200, 200]),
         (&development, "GET", "/api/v1/keys", [401, 403, 403, 403, 403, 200]),

@@ -113,16 +113,11 @@ async fn metrics_text(State(system): State<System>) -> Result<Response, Problem>
     let uptime = inside.clock.monotonic().saturating_sub(inside.started_at);
     metrics::gauge!("plainview_uptime_seconds").set(uptime.as_secs_f64());
     metrics::gauge!("plainview_info", "version" => inside.version).set(1.0);
+    // Asking for the report brings the gauges of the agents' lag up to date.
     if let Some(coordinator) = &inside.coordinator
-        && let Ok(reports) = coordinator.report().await
+        && let Err(error) = coordinator.report().await
     {
-        for report in reports {
-            // Agents are named in the code, so their names are few.
-            let labels = [("agent", report.name)];
-            metrics::gauge!("agent_lag", &labels).set(report.lag as f64);
-            metrics::counter!("agent_handled_total", &labels).absolute(report.handled);
-            metrics::counter!("agent_failed_total", &labels).absolute(report.failed);
-        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "lag of agents unknown");
     }
     let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
     Ok(([kind], recorder.render()).into_response())

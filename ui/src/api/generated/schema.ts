@@ -157,23 +157,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/api/v2/write": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Hand in readings as line protocol (Influx 2) */
-        post: operations["telemetry_write_v2"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/data/ingest": {
         parameters: {
             query?: never;
@@ -775,23 +758,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/ping": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Answers clients of Influx that ask whether this is one */
-        get: operations["telemetry_ping"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/predictions": {
         parameters: {
             query?: never;
@@ -1026,7 +992,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/write": {
+    "/api/v2/write": {
         parameters: {
             query?: never;
             header?: never;
@@ -1035,12 +1001,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Hand in readings as line protocol (Influx 1)
-         * @description `measurement,site=north,asset=p-2 value=4.6 1700000000000000000`; see the manual for how tags
-         *     become keys. Good lines are stored, bad ones named. A 204 means that all of it is durable.
-         */
-        post: operations["telemetry_write"];
+        /** Hand in readings as line protocol (Influx 2) */
+        post: operations["telemetry_write_v2"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1135,6 +1097,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Answers clients of Influx that ask whether this is one */
+        get: operations["telemetry_ping"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ready": {
         parameters: {
             query?: never;
@@ -1146,6 +1125,27 @@ export interface paths {
         get: operations["system_ready"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in readings as line protocol (Influx 1)
+         * @description `measurement,site=north,asset=p-2 value=4.6 1700000000000000000`; see the manual for how tags
+         *     become keys. Good lines are stored, bad ones named. A 204 means that all of it is durable.
+         */
+        post: operations["telemetry_write"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3529,53 +3529,6 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    telemetry_write_v2: {
-        parameters: {
-            query?: {
-                /** @description Unit of the times: `ns` (default), `us`, `ms` or `s`. */
-                precision?: string;
-                /** @description `real` (default), `simulated` or `replayed`. */
-                origin?: string;
-            };
-            header?: {
-                /** @description The same key does the same thing once, for a day. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "text/plain": string;
-            };
-        };
-        responses: {
-            /** @description Every line is durable */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["LineProblem"];
-                };
-            };
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            default: components["responses"]["Problem"];
-        };
-    };
     telemetry_ingest: {
         parameters: {
             query?: {
@@ -4844,25 +4797,6 @@ export interface operations {
             };
         };
     };
-    telemetry_ping: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Here */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            default: components["responses"]["Problem"];
-        };
-    };
     models_list_predictions: {
         parameters: {
             query?: {
@@ -5479,7 +5413,7 @@ export interface operations {
             };
         };
     };
-    telemetry_write: {
+    telemetry_write_v2: {
         parameters: {
             query?: {
                 /** @description Unit of the times: `ns` (default), `us`, `ms` or `s`. */
@@ -5651,6 +5585,25 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    telemetry_ping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Here */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     system_ready: {
         parameters: {
             query?: never;
@@ -5666,6 +5619,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_write: {
+        parameters: {
+            query?: {
+                /** @description Unit of the times: `ns` (default), `us`, `ms` or `s`. */
+                precision?: string;
+                /** @description `real` (default), `simulated` or `replayed`. */
+                origin?: string;
+            };
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Every line is durable */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["LineProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             default: components["responses"]["Problem"];

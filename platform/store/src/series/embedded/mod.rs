@@ -245,7 +245,10 @@ impl Embedded {
     pub fn open(options: EmbeddedOptions) -> Result<Arc<Self>, SeriesError> {
         fs::create_dir_all(&options.dir)?;
         let lock_file = File::create(options.dir.join("lock"))?;
-        lock_file.try_lock().map_err(std::io::Error::from)?;
+        lock_file.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => SeriesError::Taken { dir: options.dir.clone() },
+            fs::TryLockError::Error(error) => error.into(),
+        })?;
         let log_path = options.dir.join("log.db");
         let wal_bytes = fs::metadata(options.dir.join("log.db-wal")).map_or(0, |wal| wal.len());
         let log = LogFile::create(&log_path, options.durability)?;
