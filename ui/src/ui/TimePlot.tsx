@@ -216,7 +216,8 @@ function options(props: Props, current: () => Props): uPlot.Options {
     cursor: {
       sync: { key: props.syncKey, scales: ["x", null] },
       drag: { x: true, y: false, setScale: false },
-      points: { size: 7 },
+      // The mean has a point; the ends of its band need none.
+      points: { size: (_plot, series) => (series === 1 ? 7 : 0) },
       y: false,
     },
     scales: {

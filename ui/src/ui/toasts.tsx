@@ -1,6 +1,7 @@
 import { type ReactNode, useSyncExternalStore } from "react";
 import type { Priority } from "../api/types";
 import { Glyph } from "./Glyph";
+import { Words } from "./Words";
 
 const STAYS_MS = 6000;
 const MOST = 4;
@@ -48,7 +49,7 @@ export function Toasts() {
         <div className="toast" key={one.id} role={one.priority === 1 ? "alert" : undefined}>
           {one.priority ? <Glyph p={one.priority} /> : null}
           <span className="t">
-            <b>{one.text}</b>
+            <b>{typeof one.text === "string" ? <Words>{one.text}</Words> : one.text}</b>
             {one.detail ? <span>{one.detail}</span> : null}
           </span>
           {one.action ? (

@@ -390,7 +390,7 @@ function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
     <g>
       {phone ? null : (
         <>
-          <text className="lab" x={0} y={top + 20}>
+          <text className="lab halo follow" x={0} y={top + 20}>
             {sensorName(sensor.key).slice(0, 16)}
           </text>
           <text x={0} y={top + 35}>

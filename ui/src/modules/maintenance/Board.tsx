@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import type { CSSProperties, ReactNode } from "react";
 import type { Decision, DecisionState } from "../../api/types";
 import { decisionNo } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
@@ -37,7 +37,11 @@ export function Board({ decisions, ...rest }: Props) {
           .sort(index === 0 ? byUrgency : byAnswer);
         const id = `board-${index}`;
         return (
-          <section key={column.name} aria-labelledby={id}>
+          <section
+            key={column.name}
+            aria-labelledby={id}
+            style={{ "--beside": Math.max(1, Math.min(own.length, MOST_PER_COLUMN) - 1) } as CSSProperties}
+          >
             <h2 id={id}>
               {column.name} <span className="dim">{own.length}</span>
             </h2>

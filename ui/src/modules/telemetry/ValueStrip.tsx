@@ -43,12 +43,12 @@ export function isStale(sensor: Sensor, now: number): boolean {
   return now - Date.parse(sensor.latest.at) > Math.max(STALE_LEAST_MS, interval * STALE_INTERVALS);
 }
 
-/** A title without the quantity that stands above it anyway: `Vibration far from normal` → `far from normal`. */
-function bare(title: string, sensor: Sensor): string {
-  const measure = measureName(sensor.measure);
-  return title.toLowerCase().startsWith(`${measure.toLowerCase()} `)
-    ? title.slice(measure.length + 1)
-    : title;
+/** A title without the quantity that stands above it anyway: `Bearing temperature rising` → `rising`. */
+export function bare(title: string, measure: string): string {
+  const said = measureName(measure).toLowerCase().split(" ");
+  const words = title.split(" ");
+  const own = words.findIndex((word, at) => !said[at] || !word.toLowerCase().startsWith(said[at]));
+  return own > 0 ? words.slice(own).join(" ") : title;
 }
 
 function context(sensor: Sensor, stale: boolean, now: number, trouble: Trouble | undefined): string {
@@ -60,7 +60,7 @@ function context(sensor: Sensor, stale: boolean, now: number, trouble: Trouble |
   if (high != null && value > high) return `above ${limit(high, unit)}${since}`;
   if (low != null && value < low) return `below ${limit(low, unit)}${since}`;
   if (trouble?.backAt) return `back to normal ${moment(trouble.backAt, now)}`;
-  if (trouble) return `${bare(trouble.title, sensor)}${since}`;
+  if (trouble) return `${bare(trouble.title, sensor.measure)}${since}`;
   return low != null && high != null ? `within ${plain(low)} to ${plain(high)}` : "";
 }
 

@@ -3,6 +3,7 @@ import type { Sensor, Series } from "../../api/types";
 import { plotData } from "./plotData";
 import { findSensors } from "./SensorList";
 import { healthOf, orderWorst, type Trouble, unitName, unitsOf } from "./units";
+import { bare } from "./ValueStrip";
 
 const sensor = (key: string, more: Partial<Sensor> = {}): Sensor => {
   const [site = "", own = "", measure = ""] = key.split("/");
@@ -99,4 +100,11 @@ describe("plots", () => {
     expect(plotData(holes, false)[1]).toEqual([1, 2, 3, null, 4]);
     expect(plotData(undefined, true)).toEqual([[], [], [], []]);
   });
+});
+
+it("a value does not say its own quantity twice", () => {
+  expect(bare("Vibration far from normal", "vibration")).toBe("far from normal");
+  expect(bare("Bearing temperature rising", "bearing_temp")).toBe("rising");
+  expect(bare("Delivery flow low", "flow")).toBe("Delivery flow low");
+  expect(bare("Vibration", "vibration")).toBe("Vibration");
 });
