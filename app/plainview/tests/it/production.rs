@@ -53,7 +53,7 @@ async fn roles_hold_and_revoked_keys_stop() {
     let reading = json!({"sensor": "a/b/c", "value": 1.0});
     let submit = json!({"decision_id": "x", "decision": "approve", "reason": "because"});
     for (role, ingest, decide) in
-        [("ingest", 200, 403), ("viewer", 200, 403), ("operator", 200, 404)]
+        [("ingest", 200, 403), ("viewer", 403, 403), ("operator", 200, 404)]
     {
         let key = plainview.create_key(role, role);
         for (path, body, wanted) in [

@@ -28,7 +28,10 @@ async fn listen(
         let next = tokio::time::timeout(DEADLINE, stream.next()).await;
         let chunk = next.expect("the stream went silent").unwrap().unwrap();
         text.push_str(std::str::from_utf8(&chunk).unwrap());
-        while let Some((frame, rest)) = text.split_once("\n\n") {
+        // What came along in the same chunk is left: the next listener must get it again.
+        while seen.len() < wanted
+            && let Some((frame, rest)) = text.split_once("\n\n")
+        {
             let field = |name: &str| {
                 frame.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim().to_owned())
             };
