@@ -44,6 +44,7 @@ const VIEW_NAME: Record<AlarmView, string> = {
 const byUrgency = (a: Alert, b: Alert) =>
   a.priority - b.priority ||
   Number(unseen(b)) - Number(unseen(a)) ||
+  Number(b.active) - Number(a.active) ||
   Date.parse(b.raised_at) - Date.parse(a.raised_at);
 
 function title(alerts: readonly Alert[], incidents: readonly Incident[]): string {
@@ -307,6 +308,7 @@ function AlarmList(props: ListProps) {
               selected={selected}
               onSelect={select}
               now={now}
+              window={range}
               rangeLabel={range.label}
             />
           )}

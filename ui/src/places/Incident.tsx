@@ -422,6 +422,10 @@ function Evidence({
   );
 }
 
+/** A late batch may clear, by its own clock, before its alarm was raised here. */
+const backWords = (raised: string, cleared: string): string =>
+  Date.parse(cleared) < Date.parse(raised) ? "back to normal" : `back ${clockSeconds(cleared)}`;
+
 function Alarms({ alerts, now }: { alerts: readonly Alert[]; now: number }) {
   return (
     <Panel title="Alarms in it" meta={`${alerts.filter(stands).length} of ${alerts.length} stand`}>
@@ -438,7 +442,7 @@ function Alarms({ alerts, now }: { alerts: readonly Alert[]; now: number }) {
                 <span className="sm dim">
                   {sensorName(alert.sensor)} · {clockSeconds(alert.raised_at)} ·{" "}
                   {stands(alert) && alert.cleared_at
-                    ? `back ${clockSeconds(alert.cleared_at)}, not acknowledged`
+                    ? `${backWords(alert.raised_at, alert.cleared_at)}, not acknowledged`
                     : stands(alert)
                       ? `stands ${duration((now - Date.parse(alert.raised_at)) / 1000)}`
                       : alert.state}

@@ -129,7 +129,9 @@ export function Overview() {
             )}
           </Panel>
         )}
-        {sensorList.data ? <UnitsTable units={health} series={series} rangeLabel={range.label} /> : null}
+        {sensorList.data ? (
+          <UnitsTable units={health} series={series} window={range} rangeLabel={range.label} />
+        ) : null}
       </div>
     </>
   );

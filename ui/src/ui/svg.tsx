@@ -73,11 +73,14 @@ export function TimeGrid({ from, to, x, top, bottom, gap = 72, clearRight = 0, a
 
 export function Spark({
   points,
+  window,
   least = 0,
   width = 96,
   height = 20,
 }: {
   points: readonly Pt[];
+  /** The time that the width stands for, also where no readings are. */
+  window?: { from: number; to: number };
   /** The smallest span the height stands for: what hardly moves must not look wild. */
   least?: number;
   width?: number;
@@ -94,8 +97,8 @@ export function Spark({
     low = middle - span / 2;
     high = middle + span / 2;
   }
-  const from = first[0];
-  const to = points[points.length - 1]?.[0] ?? last[0];
+  const from = window?.from ?? first[0];
+  const to = Math.max(last[0], window?.to ?? last[0]);
   const x = (t: number) => 1 + ((t - from) / Math.max(1, to - from)) * (width - 5);
   const y = (v: number) => height - 2 - ((v - low) / (high - low)) * (height - 4);
   return (

@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
+import type { Window } from "../../api/queries";
 import type { Alert, Incident, Series } from "../../api/types";
 import {
   alarmNo,
@@ -13,7 +14,8 @@ import {
 } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { OriginTag } from "../../ui/Note";
-import { type Pt, Spark } from "../../ui/svg";
+import { pointsOf } from "../../ui/points";
+import { Spark } from "../../ui/svg";
 import { valueAndLimit, whatToDo, whyOf } from "./model";
 import { stands, unseen } from "./standing";
 
@@ -24,11 +26,9 @@ interface Props {
   selected: ReadonlySet<string>;
   onSelect: (id: string, on: boolean) => void;
   now: number;
+  window: Window;
   rangeLabel: string;
 }
-
-const points = (series: Series | undefined): Pt[] =>
-  (series?.buckets ?? []).map((b) => [Date.parse(b.at), b.count > 0 ? b.mean : Number.NaN]);
 
 /** Chattering: more than this many times in the life of one alarm. */
 const CHATTER = 5;
@@ -65,7 +65,16 @@ function Belongs({ alert, incidents }: { alert: Alert; incidents: readonly Incid
   );
 }
 
-export function AlarmTable({ alerts, incidents, series, selected, onSelect, now, rangeLabel }: Props) {
+export function AlarmTable({
+  alerts,
+  incidents,
+  series,
+  selected,
+  onSelect,
+  now,
+  window,
+  rangeLabel,
+}: Props) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
     <section className="scroll" tabIndex={0} aria-label="Alarms table">
@@ -131,7 +140,7 @@ export function AlarmTable({ alerts, incidents, series, selected, onSelect, now,
                   </td>
                   <td className="nowrap">{valueAndLimit(alert)}</td>
                   <td className="hide-phone">
-                    <Spark points={points(series.get(alert.sensor))} />
+                    <Spark points={pointsOf(series.get(alert.sensor))} window={window} />
                   </td>
                   <td className="r nowrap">
                     <Standing alert={alert} now={now} />
@@ -181,7 +190,7 @@ export function AlarmCards({
   selected,
   onSelect,
   now,
-}: Omit<Props, "series" | "rangeLabel">) {
+}: Omit<Props, "series" | "window" | "rangeLabel">) {
   return (
     <ul className="list cards">
       {alerts.map((alert) => (

@@ -3,7 +3,9 @@ import type { Incident } from "../../api/types";
 import { duration, incidentNo, moment, plural } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { useSteps } from "../../ui/More";
+import { usePhone } from "../../ui/media";
 import { Empty } from "../../ui/Note";
+import { Words } from "../../ui/Words";
 
 const STATE: Record<Incident["state"], string> = {
   open: "open",
@@ -13,6 +15,7 @@ const STATE: Record<Incident["state"], string> = {
 };
 
 export function IncidentList({ incidents, now }: { incidents: readonly Incident[]; now: number }) {
+  const phone = usePhone();
   const { shown, more } = useSteps(incidents);
   if (incidents.length === 0) {
     return (
@@ -21,6 +24,7 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
       </Empty>
     );
   }
+  if (phone) return <IncidentCards incidents={shown} more={more} now={now} />;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
     <section className="scroll" tabIndex={0} aria-label="Incidents table">
@@ -54,7 +58,9 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
                   {incidentNo(incident.number)}
                 </Link>
               </td>
-              <td className="k">{incident.title}</td>
+              <td className="k">
+                <Words>{incident.title}</Words>
+              </td>
               <td className="nowrap">
                 {STATE[incident.state]}{" "}
                 {incident.escalated ? <span className="tag ink">escalated</span> : null}
@@ -76,5 +82,40 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
       {more}
       <p className="sr">{plural(incidents.length, "incident")}</p>
     </section>
+  );
+}
+
+interface CardsProps {
+  incidents: readonly Incident[];
+  more: React.ReactNode;
+  now: number;
+}
+
+/** The same list for one hand. */
+function IncidentCards({ incidents, more, now }: CardsProps) {
+  return (
+    <>
+      <ul className="list cards">
+        {incidents.map((incident) => (
+          <li key={incident.incident_id}>
+            <Glyph p={incident.priority} />
+            <div className="t">
+              <h3>
+                <Link to="/incidents/$incidentId" params={{ incidentId: incident.incident_id }}>
+                  {incidentNo(incident.number)}
+                </Link>{" "}
+                <Words>{incident.title}</Words>
+              </h3>
+              <p className="sm dim">
+                {moment(incident.opened_at, now)} · {STATE[incident.state]}
+                {incident.escalated ? ", escalated" : ""} · {incident.assignee ?? "nobody yet"} ·{" "}
+                {plural(incident.alerts.length, "alarm")}
+              </p>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {more}
+    </>
   );
 }

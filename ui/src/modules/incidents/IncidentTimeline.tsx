@@ -1,8 +1,9 @@
 import type { Alert, Priority, Sensor, Series, TimelineEntry } from "../../api/types";
 import { Figure } from "../../ui/Figure";
-import { clock, clockSeconds, moment, number, sensorName } from "../../ui/format";
+import { assetName, clock, clockSeconds, measureName, moment, number, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
-import { extent, linePath, type Pt, TimeGrid } from "../../ui/svg";
+import { pointsOf } from "../../ui/points";
+import { extent, linePath, TimeGrid } from "../../ui/svg";
 
 const ALARM_ROW = 21;
 const SIGNAL_ROW = 52;
@@ -37,6 +38,8 @@ interface Placed {
 type Scale = (t: number) => number;
 
 const LETTER_PX = 6.4;
+/** Letters beside the scale of a signal. */
+const NAME_FITS = 16;
 
 /** Puts labels side by side in as few rows as do not overlap; near the right end they stand left of their dot. */
 export function place(entries: readonly TimelineEntry[], x: Scale, end: number, most = 3): Placed[] {
@@ -375,10 +378,9 @@ interface SignalProps {
 }
 
 function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
-  const points: Pt[] = (series?.buckets ?? []).map((b) => [
-    Date.parse(b.at),
-    b.count > 0 ? b.mean : Number.NaN,
-  ]);
+  const name = sensorName(sensor.key);
+  const long = name.length > NAME_FITS;
+  const points = pointsOf(series);
   const [low, high] = extent(points.map((p) => p[1]));
   const pad = (high - low || 1) * 0.12;
   const bottom = top + SIGNAL_ROW - 8;
@@ -391,10 +393,12 @@ function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
       {phone ? null : (
         <>
           <text className="lab halo follow" x={0} y={top + 20}>
-            {sensorName(sensor.key).slice(0, 16)}
+            {long ? assetName(sensor.asset) : name}
           </text>
-          <text x={0} y={top + 35}>
-            {sensor.unit}
+          <text className="halo follow" x={0} y={top + 35}>
+            {long
+              ? `${measureName(sensor.measure)}, ${sensor.unit ?? ""}`.slice(0, NAME_FITS + 4)
+              : sensor.unit}
           </text>
         </>
       )}

@@ -1,4 +1,4 @@
-import type { CSSProperties, ReactNode } from "react";
+import { type CSSProperties, type ReactNode, useState } from "react";
 import type { Decision, DecisionState } from "../../api/types";
 import { decisionNo } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
@@ -25,9 +25,11 @@ const COLUMNS: { name: string; states: DecisionState[]; none: string }[] = [
 ];
 
 /** A board is read at a glance; older answers stay in the log. */
-const MOST_PER_COLUMN = 6;
+const MOST_WAITING = 6;
+const MOST_ANSWERED = 3;
 
 export function Board({ decisions, ...rest }: Props) {
+  const [whole, setWhole] = useState<ReadonlySet<string>>(new Set());
   const waiting = decisions.filter((decision) => decision.state === "waiting").length;
   return (
     <div className={waiting > 1 ? "board" : "board even"}>
@@ -36,17 +38,18 @@ export function Board({ decisions, ...rest }: Props) {
           .filter((decision) => column.states.includes(decision.state))
           .sort(index === 0 ? byUrgency : byAnswer);
         const id = `board-${index}`;
+        const most = whole.has(column.name) ? own.length : index === 0 ? MOST_WAITING : MOST_ANSWERED;
         return (
           <section
             key={column.name}
             aria-labelledby={id}
-            style={{ "--beside": Math.max(1, Math.min(own.length, MOST_PER_COLUMN) - 1) } as CSSProperties}
+            style={{ "--beside": Math.max(1, Math.min(own.length, most) - 1) } as CSSProperties}
           >
             <h2 id={id}>
               {column.name} <span className="dim">{own.length}</span>
             </h2>
             {own.length === 0 ? <p className="none">{column.none}</p> : null}
-            {own.slice(0, MOST_PER_COLUMN).map((decision, place) => (
+            {own.slice(0, most).map((decision, place) => (
               <Card
                 key={decision.decision_id}
                 decision={decision}
@@ -54,8 +57,14 @@ export function Board({ decisions, ...rest }: Props) {
                 pictured={place === 0 || (place === 1 && own.length <= 3)}
               />
             ))}
-            {own.length > MOST_PER_COLUMN ? (
-              <p className="cap none">and {own.length - MOST_PER_COLUMN} older</p>
+            {own.length > most ? (
+              <button
+                type="button"
+                className="btn s quiet older"
+                onClick={() => setWhole(new Set(whole).add(column.name))}
+              >
+                Show {own.length - most} {index === 0 ? "more" : "older"}
+              </button>
             ) : null}
           </section>
         );

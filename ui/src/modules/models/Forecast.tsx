@@ -1,6 +1,7 @@
 import type { Prediction, Series } from "../../api/types";
 import { Picture } from "../../ui/Figure";
 import { duration, interval, limit, plain, quantity, sensorName, spanUnit } from "../../ui/format";
+import { pointsOf } from "../../ui/points";
 import { extent, linePath, type Pt } from "../../ui/svg";
 
 interface Props {
@@ -23,9 +24,7 @@ export function forecastSummary(prediction: Prediction): string {
 }
 
 export function Forecast({ prediction, series, height = 128, large }: Props) {
-  const points: Pt[] = (series?.buckets ?? [])
-    .filter((bucket) => bucket.count > 0)
-    .map((bucket) => [Date.parse(bucket.at), bucket.mean]);
+  const points = pointsOf(series);
   return (
     <Picture summary={forecastSummary(prediction)} height={height}>
       {(width) => <Fan width={width} height={height} points={points} prediction={prediction} large={large} />}

@@ -3,23 +3,61 @@ import { Figure } from "../../ui/Figure";
 import { clock, duration, plural, sensorName } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { TimeGrid } from "../../ui/svg";
-import { endOf, type Trouble, type UnitHealth } from "./units";
+import { calmWords, endOf, type Trouble, type UnitHealth } from "./units";
 
 const ROW = 34;
 const HALF = 15.5;
+/** Steps of time in the picture; see the buckets that the overview asks for. */
+const STEPS = 160;
 /** A river with more arms than this is read by nobody. */
 const MOST_ROWS = 9;
 
-function ribbon(unit: UnitHealth, x: (t: number) => number, y: number, from: number, to: number): string {
-  const points = unit.distance.filter((d) => d.at >= from && d.at <= to);
-  const first = points[0];
-  const last = points[points.length - 1];
-  if (!first || !last) return "";
-  const all = [{ at: from, value: first.value }, ...points, { at: to, value: last.value }];
-  const half = (value: number) => Math.max(1.4, value * HALF);
-  const up = all.map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${(y - half(p.value)).toFixed(1)}`);
-  const down = all.toReversed().map((p) => `L${x(p.at).toFixed(1)} ${(y + half(p.value)).toFixed(1)}`);
-  return `${up.join("")}${down.join("")}Z`;
+type Distance = UnitHealth["distance"][number];
+
+/** More than this many steps without a reading is a gap, and a gap is drawn as one. */
+const GAP_STEPS = 3;
+
+/** The stretches in which readings came, and how far apart they usually lie. */
+export function runsOf(points: readonly Distance[], least: number): { runs: Distance[][]; step: number } {
+  const gaps = points.slice(1).map((point, i) => point.at - (points[i]?.at ?? point.at));
+  const usual = gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)] ?? least;
+  const step = Math.max(least, usual);
+  const runs: Distance[][] = [];
+  for (const point of points) {
+    const run = runs[runs.length - 1];
+    const last = run?.[run.length - 1];
+    if (run && last && point.at - last.at <= GAP_STEPS * step) run.push(point);
+    else runs.push([point]);
+  }
+  return { runs, step };
+}
+
+function ribbon(
+  unit: UnitHealth,
+  x: (t: number) => number,
+  y: number,
+  from: number,
+  to: number,
+  least: number,
+): string {
+  const { runs, step } = runsOf(unit.distance, least);
+  return runs
+    .map((run) => {
+      const points = run.filter((d) => d.at >= from && d.at <= to);
+      // A mark between two readings takes the width of the one before it.
+      const before = run.findLast((d) => d.at < from);
+      const first = points[0] ?? before;
+      const last = points[points.length - 1] ?? before;
+      const end = Math.min(to, (run[run.length - 1]?.at ?? from) + step);
+      const start = before ? from : Math.max(from, first?.at ?? from);
+      if (!first || !last || end <= start) return "";
+      const all = [{ at: start, value: first.value }, ...points, { at: end, value: last.value }];
+      const half = (value: number) => Math.max(1.4, value * HALF);
+      const up = all.map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${(y - half(p.value)).toFixed(1)}`);
+      const down = all.toReversed().map((p) => `L${x(p.at).toFixed(1)} ${(y + half(p.value)).toFixed(1)}`);
+      return `${up.join("")}${down.join("")}Z`;
+    })
+    .join("");
 }
 
 export function riverSummary(units: readonly UnitHealth[], label: string): string {
@@ -72,9 +110,11 @@ export function River({ units, window, label }: Props) {
           key: unit.name,
           cells: [
             unit.name,
-            unit.worst ? unit.worst.title : "normal",
+            unit.worst ? unit.worst.title : calmWords(unit),
             unit.worst ? clock(unit.worst.from) : "–",
-            `${Math.round(Math.max(0, ...unit.distance.map((d) => d.value)) * 100)} of 100`,
+            unit.distance.length === 0
+              ? "–"
+              : `${Math.round(Math.max(0, ...unit.distance.map((d) => d.value)) * 100)} of 100`,
           ],
         })),
       })}
@@ -127,14 +167,20 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
     .filter((trouble) => (trouble.to ?? window.to) > window.from && trouble.from < window.to)
     .sort((a, b) => b.priority - a.priority || a.from - b.from);
   const glyphs = spread(troubles.map((trouble) => ({ trouble, at: x(Math.max(trouble.from, window.from)) })));
+  const least = (window.to - window.from) / STEPS;
   return (
     <g>
-      <path className="fghost" d={ribbon(unit, x, y, window.from, window.to)} />
+      {unit.distance.length === 0 ? (
+        <text x={x(window.from) + 4} y={y + 4}>
+          no readings in this window
+        </text>
+      ) : null}
+      <path className="fghost" d={ribbon(unit, x, y, window.from, window.to, least)} />
       {troubles.map((trouble) => (
         <path
           key={trouble.id}
           className={`a${trouble.priority}`}
-          d={ribbon(unit, x, y, Math.max(trouble.from, window.from), endOf(trouble) ?? window.to)}
+          d={ribbon(unit, x, y, Math.max(trouble.from, window.from), endOf(trouble) ?? window.to, least)}
         />
       ))}
       {glyphs.map(({ trouble, at }) => (
@@ -150,7 +196,7 @@ function Arm({ unit, y, x, window, phone }: ArmProps) {
       </text>
       {phone ? null : (
         <text className={unit.worst ? "ink" : ""} x={x(window.to) + 12} y={y + 4}>
-          {unit.worst ? short(unit.worst) : "normal"}
+          {unit.worst ? short(unit.worst) : calmWords(unit)}
         </text>
       )}
     </g>

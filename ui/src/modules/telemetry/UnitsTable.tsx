@@ -1,20 +1,15 @@
 import { Link } from "@tanstack/react-router";
+import type { Window } from "../../api/queries";
 import type { Series } from "../../api/types";
 import { moment } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
-import { type Pt, Spark } from "../../ui/svg";
+import { pointsOf } from "../../ui/points";
+import { Spark } from "../../ui/svg";
 import { useNow } from "../../ui/time";
-import { orderWorst, type Trouble, type UnitHealth } from "./units";
+import { calmWords, orderWorst, type Trouble, type UnitHealth } from "./units";
 
 const MOST = 5;
-
-export function sparkPoints(series: Series | undefined): Pt[] {
-  return (series?.buckets ?? []).map((bucket) => [
-    Date.parse(bucket.at),
-    bucket.count > 0 ? bucket.mean : Number.NaN,
-  ]);
-}
 
 const stateWords = ({ title, backAt }: Trouble, now: number): string =>
   backAt === null ? title : `${title}, back ${moment(backAt, now)}`;
@@ -22,10 +17,11 @@ const stateWords = ({ title, backAt }: Trouble, now: number): string =>
 interface Props {
   units: readonly UnitHealth[];
   series: ReadonlyMap<string, Series>;
+  window: Window;
   rangeLabel: string;
 }
 
-export function UnitsTable({ units, series, rangeLabel }: Props) {
+export function UnitsTable({ units, series, window, rangeLabel }: Props) {
   const now = useNow(60_000);
   const shown = orderWorst(units).slice(0, MOST);
   const rest = units.length - shown.length;
@@ -53,7 +49,7 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
                   {unit.worst ? <Glyph p={unit.worst.priority} unack={unit.worst.unseen} /> : null}{" "}
                   {unit.name}
                 </td>
-                <td>{unit.worst ? stateWords(unit.worst, now) : "normal"}</td>
+                <td>{unit.worst ? stateWords(unit.worst, now) : calmWords(unit)}</td>
                 <td className="hide-phone">
                   {unit.leading ? (
                     <Link
@@ -62,7 +58,7 @@ export function UnitsTable({ units, series, rangeLabel }: Props) {
                       aria-label={`Open ${unit.leading} in the workbench`}
                       title={unit.leading}
                     >
-                      <Spark points={sparkPoints(series.get(unit.leading))} least={unit.quiet} />
+                      <Spark points={pointsOf(series.get(unit.leading))} window={window} least={unit.quiet} />
                     </Link>
                   ) : (
                     "–"

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Sensor, Series } from "../../api/types";
 import { plotData } from "./plotData";
+import { runsOf } from "./River";
 import { findSensors } from "./SensorList";
 import { healthOf, orderWorst, type Trouble, unitName, unitsOf } from "./units";
 import { bare } from "./ValueStrip";
@@ -107,4 +108,11 @@ it("a value does not say its own quantity twice", () => {
   expect(bare("Bearing temperature rising", "bearing_temp")).toBe("rising");
   expect(bare("Delivery flow low", "flow")).toBe("Delivery flow low");
   expect(bare("Vibration", "vibration")).toBe("Vibration");
+});
+
+it("a time without readings is a gap in the river", () => {
+  const at = (t: number) => ({ at: t, value: 0.1 });
+  expect(runsOf([0, 10, 20, 100, 110].map(at), 5).runs.map((run) => run.length)).toEqual([3, 2]);
+  expect(runsOf([0, 60, 120].map(at), 5)).toMatchObject({ step: 60, runs: [{ length: 3 }] });
+  expect(runsOf([], 5).runs).toEqual([]);
 });

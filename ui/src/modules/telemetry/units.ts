@@ -134,6 +134,9 @@ export function healthOf(
   return { name: unit.name, distance, troubles: own, worst, leading: shown, quiet: quietSpan(unit, shown) };
 }
 
+/** What is said of a unit in which nothing stands. */
+export const calmWords = (unit: UnitHealth): string => (unit.distance.length > 0 ? "normal" : "no readings");
+
 /** A tenth of what is expected of the sensor. */
 function quietSpan(unit: Unit, key: string | null): number {
   const sensor = unit.sensors.find((each) => each.key === key);
