@@ -1,5 +1,7 @@
 //! Where things live and how long they may be.
 
+use std::collections::BTreeSet;
+
 use super::{Breach, Tree};
 
 const FILE_LINES_MAX: usize = 600;
@@ -66,6 +68,36 @@ pub(super) fn error_pages(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
+/// A schema for every type of event that is said, and none for what nobody says.
+pub(super) fn event_schemas(tree: &Tree) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut said = BTreeSet::new();
+    for (path, text) in tree.shipped().filter(|(path, _)| !path.starts_with("xtask")) {
+        for kind in kinds(text) {
+            let schema = format!("docs/events/{kind}.json");
+            if tree.get(&schema).is_none() {
+                breaches.push(Breach::new(path, format!("{schema} is missing")));
+            }
+            said.insert(schema);
+        }
+    }
+    let stray = tree
+        .iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.starts_with("docs/events/") && path.ends_with(".json"))
+        .filter(|path| !said.contains(*path));
+    breaches.extend(stray.map(|path| Breach::new(path, "a schema of an event that nobody says")));
+    breaches
+}
+
+/// The types of every constant `…: EventType = EventType::new("…"` in `text`.
+fn kinds(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("EventType = EventType::new(\"").filter_map(|(at, start)| {
+        let rest = &text[at + start.len()..];
+        Some(rest.split_once('"')?.0)
+    })
+}
+
 /// The codes of every `ErrorCode { code: "…"` in `text`.
 fn codes(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("ErrorCode {").filter_map(|(at, _)| {
@@ -81,6 +113,24 @@ mod tests {
 
     fn rules(breaches: &[Breach]) -> Vec<&str> {
         breaches.iter().map(|breach| breach.rule.as_str()).collect()
+    }
+
+    #[test]
+    fn finds_an_event_without_a_schema_and_a_schema_without_an_event() {
+        let text = "pub const TRIPPED: EventType = EventType::new(\"pump.tripped\", 1);";
+        let tree = Tree::of(&[
+            ("modules/guard/src/events.rs", text),
+            ("docs/events/pump.started.json", "{}"),
+        ]);
+        assert_eq!(
+            rules(&event_schemas(&tree)),
+            ["docs/events/pump.tripped.json is missing", "a schema of an event that nobody says"]
+        );
+        let whole = Tree::of(&[
+            ("modules/guard/src/events.rs", text),
+            ("docs/events/pump.tripped.json", "{}"),
+        ]);
+        assert_eq!(event_schemas(&whole), []);
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn check(tree: &Tree) -> Vec<Breach> {
         layout::names,
         layout::lengths,
         layout::error_pages,
+        layout::event_schemas,
         sources::orm_in_records,
         sources::borrowed_world,
         sources::http_in_http,

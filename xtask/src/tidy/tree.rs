@@ -9,8 +9,8 @@ pub(crate) struct Tree {
     files: BTreeMap<String, String>,
 }
 
-const ROOMS: &[&str] = &["app", "platform", "modules", "xtask", "docs/errors"];
-const KINDS: &[&str] = &["rs", "toml", "md"];
+const ROOMS: &[&str] = &["app", "platform", "modules", "xtask", "docs/errors", "docs/events"];
+const KINDS: &[&str] = &["rs", "toml", "md", "json"];
 
 impl Tree {
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
