@@ -42,7 +42,7 @@ const LETTER_PX = 6.4;
 const NAME_FITS = 16;
 
 /** Puts labels side by side in as few rows as do not overlap; near the right end they stand left of their dot. */
-export function place(entries: readonly TimelineEntry[], x: Scale, end: number, most = 3): Placed[] {
+export function place(entries: readonly TimelineEntry[], x: Scale, end: number, most = 5): Placed[] {
   const rows: [number, number][][] = [];
   return entries.map((entry) => {
     const at = x(Date.parse(entry.at));

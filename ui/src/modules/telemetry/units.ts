@@ -95,7 +95,9 @@ export const endOf = (trouble: Trouble): number | null => trouble.backAt ?? trou
 
 const covers = (trouble: Trouble, at: number) => trouble.from <= at && (endOf(trouble) ?? at) >= at;
 
-export const worseFirst = (a: Trouble, b: Trouble) => a.priority - b.priority || b.from - a.from;
+/** By priority; what still stands against the sensor before what has come back; then the newest. */
+export const worseFirst = (a: Trouble, b: Trouble) =>
+  a.priority - b.priority || Number(a.backAt !== null) - Number(b.backAt !== null) || b.from - a.from;
 
 export function healthOf(
   unit: Unit,
