@@ -23,6 +23,17 @@ export const SIZES = {
 };
 
 let browser;
+/** How many answers of the API each page still waits for. */
+const waiting = new WeakMap();
+const isCall = (request) => new URL(request.url()).pathname.startsWith("/api/");
+
+function countCalls(page) {
+  waiting.set(page, 0);
+  const count = (by) => (request) => isCall(request) && waiting.set(page, waiting.get(page) + by);
+  page.on("request", count(1));
+  page.on("requestfinished", count(-1));
+  page.on("requestfailed", count(-1));
+}
 
 /** Every test file calls this once: one browser for all its tests. */
 export function shareBrowser() {
@@ -49,10 +60,12 @@ export async function withPage({ size = "desk", scheme = "light" }, act) {
   });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
+  countCalls(page);
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") wrong.push(message.text());
+    if (["error", "warning"].includes(message.type()))
+      wrong.push(`${message.text()} ${message.location().url}`);
   });
   page.on("response", (response) => {
     if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`);
@@ -72,8 +85,9 @@ export async function open(page, path, ownKey = key) {
   await settled(page);
 }
 
-/** Nothing is loading any more and every picture has been drawn. */
+/** Every answer is there, nothing is loading any more and every picture has been drawn. */
 export async function settled(page) {
+  await until("the answers of the API", () => waiting.get(page) === 0);
   await page.waitForFunction(
     () =>
       document.querySelector("h1") !== null &&

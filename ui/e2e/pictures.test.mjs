@@ -8,6 +8,7 @@ import {
   open,
   pagesOf,
   read,
+  settled,
   shareBrowser,
   until,
   waitingDecision,
@@ -63,10 +64,13 @@ async function leak() {
   await write(`/alerts/${first.alert_id}/acknowledge`, { note: "Looking at it." });
 }
 
-async function picture(name, address, { size = "desk", scheme = "light" } = {}) {
+/** Takes the page at `address` once `proof` is on it. */
+async function picture(name, address, proof, { size = "desk", scheme = "light" } = {}) {
   const file = path.join(folder, `${name}-${scheme}.png`);
   await withPage({ size, scheme }, async (page) => {
     await open(page, address);
+    await page.locator(proof).first().waitFor({ state: "attached" });
+    await settled(page);
     await page.evaluate(() => document.fonts.ready);
     await page.screenshot({ path: file });
   });
@@ -82,18 +86,19 @@ before(async () => {
 it("a fault that went the whole way, and a decision that waits", async () => {
   const { decision_id: decision } = await waitingDecision();
   await closedFault();
-  await picture("golden-path", "/workbench?tab=golden");
-  await picture("decisions", `/decisions?decision=${decision}`);
+  await picture("golden-path", "/workbench?tab=golden", "[data-step=notify][data-status=done]");
+  await picture("decisions", `/decisions?decision=${decision}`, "#decision svg .limit");
 });
 
 it("a leak", async () => {
   await leak();
   const pages = new Map(await pagesOf());
   const overview = `/?${RANGE}`;
-  await picture("overview", overview);
-  await picture("overview", overview, { scheme: "dark" });
-  await picture("overview-phone", overview, { size: "phone" });
-  await picture("alarms", `/alarms?${RANGE}`);
-  await picture("incident", pages.get("incident"));
-  await picture("workbench", pages.get("workbench").replace("range=1h", RANGE));
+  const values = ".kpis .val";
+  await picture("overview", overview, values);
+  await picture("overview", overview, values, { scheme: "dark" });
+  await picture("overview-phone", overview, values, { size: "phone" });
+  await picture("alarms", `/alarms?${RANGE}`, ".alarms input[type=checkbox]");
+  await picture("incident", pages.get("incident"), "svg.plot .l1");
+  await picture("workbench", pages.get("workbench").replace("range=1h", RANGE), ".strip canvas");
 });
