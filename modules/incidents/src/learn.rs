@@ -13,7 +13,7 @@ const FLOOD_ABOVE: u64 = 10;
 const FLOOD_BELOW: u64 = 5;
 const TOP_MAX: usize = 10;
 
-/// One time an alarm called for attention.
+/// One occurrence of an alarm that called for attention.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ring {
     /// Wall time: when people heard it.

@@ -12,7 +12,7 @@ use crate::learn::Ring;
 /// Rings looked at for the figures of one window.
 const RINGS_MAX: u64 = 100_000;
 
-/// One time an alarm called for attention.
+/// One occurrence of an alarm that called for attention.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "incidents_rings")]
 pub(crate) struct Model {
@@ -64,6 +64,23 @@ pub(crate) async fn add(
     };
     Entity::insert(row).exec_without_returning(conn).await?;
     Ok(())
+}
+
+/// Gives the ring of the occurrence that began at `plant` its new priority: a call that grows more
+/// urgent is the same call. False when that occurrence has not rung yet.
+pub(crate) async fn worsen(
+    conn: &impl ConnectionTrait,
+    alert: Uuid,
+    plant: Timestamp,
+    priority: i32,
+) -> Result<bool, IncidentsError> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Priority, priority.into())
+        .filter(Column::AlertId.eq(alert.to_string()))
+        .filter(Column::PlantAt.eq(plant.as_micros()))
+        .exec(conn)
+        .await?;
+    Ok(changed.rows_affected > 0)
 }
 
 /// The newest plant times at which the alarm called, newest first.

@@ -121,18 +121,22 @@ impl Incidents {
     ) -> Result<(), IncidentsError> {
         let Some(kind) = said_as(effect) else { return Ok(()) };
         let now = self.now();
+        let mut is_new_call = false;
         if effect == Effect::Annunciate {
-            let mut raises =
-                rings::newest(tx.conn(), stored.alert.alert_id, decide::CHATTER_COUNT as u64)
-                    .await?;
-            raises.insert(0, stored.alert.raised_at);
-            stored.alert.chattering = decide::is_chattering(&raises);
+            let Alert { alert_id, raised_at, priority, .. } = stored.alert;
+            is_new_call = !rings::worsen(tx.conn(), alert_id, raised_at, priority).await?;
+            if is_new_call {
+                let count = decide::CHATTER_COUNT as u64;
+                let mut raises = rings::newest(tx.conn(), alert_id, count).await?;
+                raises.insert(0, raised_at);
+                stored.alert.chattering = decide::is_chattering(&raises);
+            }
             stored.alert.incident_id = self.correlate(&stored, tx, now).await?;
         }
         let mut draft = events::alert(kind, &stored.alert)?.correlated(stored.cause.correlation);
         draft.cause = Some(stored.cause.event);
         let said = self.bus.publish(tx, SOURCE, draft).await?;
-        if effect == Effect::Annunciate {
+        if is_new_call {
             let ring = Ring {
                 at: now,
                 plant: stored.alert.raised_at,

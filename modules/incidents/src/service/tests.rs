@@ -159,6 +159,23 @@ async fn a_return_ends_it_and_the_next_one_soon_is_the_same_alarm() {
 }
 
 #[tokio::test]
+async fn a_call_that_grows_more_urgent_counts_once() {
+    for bench in benches().await {
+        for (severity, at) in [("medium", 0), ("high", 1), ("critical", 2)] {
+            let at = Duration::from_secs(at);
+            bench.hear(word(P2, "active", severity, at)).await;
+        }
+        assert_eq!(bench.said("alert.created").await.len(), 3);
+        let alert = &bench.alerts().await[0];
+        assert_eq!((alert.occurrences, alert.priority, alert.chattering), (1, 1, false));
+        bench.clock.advance(Duration::from_secs(1));
+        let quality = bench.service.alarm_quality(10 * MINUTE).await.unwrap();
+        assert_eq!((quality.last_10_min, quality.by_priority[&1]), (1, 1));
+        assert!(quality.chattering.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn low_severity_must_last_and_opens_no_incident() {
     for bench in benches().await {
         bench.hear(word(P2, "active", "low", Duration::ZERO)).await;
