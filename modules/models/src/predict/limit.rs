@@ -108,7 +108,7 @@ fn target(
     let registered = question.anomaly.and_then(|one| one.range).or(question.range).or(told);
     if let Some(band) = registered.filter(|band| band.low.is_some() || band.high.is_some()) {
         let level = level.or_else(|| question.anomaly.and_then(|one| one.value))?;
-        let rises = rises(window, level);
+        let rises = leaning(question, window).unwrap_or_else(|| rises(window, level));
         return match (band.low, band.high) {
             (_, Some(high)) if level > high => make(high, Side::Above, "sensor range", true),
             (Some(low), _) if level < low => make(low, Side::Below, "sensor range", true),
@@ -140,6 +140,14 @@ fn usual(question: &Question<'_>, window: &[(Timestamp, f64)]) -> Option<f64> {
         let first = window.len() / 3;
         (first > 0).then(|| window[..first].iter().map(|(_, v)| v).sum::<f64>() / first as f64)
     })
+}
+
+/// Whether the anomaly lies above what was usual. Trouble is on its side: a flow that fell does not
+/// threaten its upper limit, however much the day's load rises.
+fn leaning(question: &Question<'_>, window: &[(Timestamp, f64)]) -> Option<bool> {
+    let value = question.anomaly?.value?;
+    let usual = usual(question, window)?;
+    Some(value > usual)
 }
 
 /// Whether the later half of the window lies above the earlier; the last level decides a tie.
@@ -379,6 +387,15 @@ pub(crate) mod tests {
         assert!(prediction.risk > 0.9, "{}", prediction.risk);
         let weights: f64 = prediction.contributions.iter().map(|one| one.weight).sum();
         assert!((weights - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn trouble_lies_on_the_side_of_the_anomaly() {
+        let range = Some(Band { low: Some(0.0), high: Some(7.1) });
+        let fell = Anomaly { value: Some(1.0), ..anomaly("high", "score") };
+        let prediction = predict(&question(Some(&fell), range), &window(4.6, 0.5));
+        assert_eq!(prediction.limit.unwrap().value, 0.0);
+        assert_eq!(prediction.time_to_limit_s, None, "it rises away from the lower limit");
     }
 
     #[test]
