@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use bus::Coordinator;
 use coord::{Idempotency, Limits};
+use incidents::Incidents;
 use kernel::{SystemClock, Timestamp};
 use maintenance::{DecisionChoice, Maintenance, Submission};
 use models::{Band, Models, RangeOf};
-use plant::{ApprovePort, ConfigurePort};
+use notifications::Notifications;
+use plant::{ApprovePort, ConfigurePort, Plant};
 use store::records::Migration;
-use telemetry::{Door, SensorDeclaration};
+use telemetry::{Door, SensorDeclaration, Telemetry};
 use tokio_util::sync::CancellationToken;
 use web::{Check, HealthCheck, Keys, Metrics, Module, Role, Standing, WebSettings};
 
@@ -77,38 +79,46 @@ impl House {
     }
 }
 
-/// Every module, a line each, after the ports through which they meet.
+/// Every module, after the ports through which they meet.
 fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> {
     let Platform { clock, records, series, bus } = platform.clone();
-    let (telemetry, door) = telemetry::module(telemetry::TelemetryDeps {
+    let telemetry = Telemetry::new(telemetry::Deps {
         series: Arc::clone(&series),
         records,
         bus: bus.clone(),
         clock: Arc::clone(&clock),
         settings: settings::telemetry(config),
     });
-    let calendar = settings::calendar(config);
-    let maintenance = Maintenance::new(maintenance::Deps { bus: bus.clone(), calendar });
-    let plant = plant::Deps {
+    let door = telemetry.door();
+    let incidents = Incidents::new(incidents::Deps {
         bus: bus.clone(),
+        policy: incidents::AlarmPolicy::default(),
+    });
+    let models =
+        Models::new(models::Deps { bus: bus.clone(), series, range_of: Some(range_of(&door)) });
+    let maintenance = Maintenance::new(maintenance::Deps {
+        bus: bus.clone(),
+        calendar: settings::calendar(config),
+    });
+    let notifications = Notifications::new(notifications::Deps {
+        bus: bus.clone(),
+        settings: settings::notifications(config),
+    });
+    let plant = Plant::new(plant::Deps {
+        bus,
         sink: Arc::new(door.clone()),
         configure: configure(&door),
         approve: approve(&maintenance),
         settings: settings::plant(config),
-    };
-    let notifications =
-        notifications::Deps { bus: bus.clone(), settings: settings::notifications(config) };
+    })?;
     Ok(vec![
-        telemetry,
+        telemetry::module(telemetry),
         crate::mqtt::module(config, clock, &door)?,
-        incidents::module(incidents::Incidents::new(incidents::Deps {
-            bus: bus.clone(),
-            policy: incidents::AlarmPolicy::default(),
-        })),
-        models::module(Models::new(models::Deps { bus, series, range_of: Some(range_of(&door)) })),
+        incidents::module(incidents),
+        models::module(models),
         maintenance::module(maintenance),
         notifications::module(notifications),
-        plant::module(plant).map_err(|error| anyhow::anyhow!(error))?,
+        plant::module(plant),
     ])
 }
 

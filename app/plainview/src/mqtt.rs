@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use kernel::SharedClock;
 use sense::mqtt::{Broker, BrokerSettings, BrokerTls, LinkState, MqttVersion};
 use telemetry::Door;
+use utoipa_axum::router::OpenApiRouter;
 use web::{Check, HealthCheck, Module, Standing};
 
 use crate::config::{Config, Mqtt};
@@ -22,15 +23,9 @@ pub(crate) fn module(config: &Config, clock: SharedClock, door: &Door) -> anyhow
         _ => Some(Broker::new(settings(config)?, clock)?),
     };
     Ok(Module {
-        name: "sense",
-        routes: utoipa_axum::router::OpenApiRouter::new(),
-        root_routes: utoipa_axum::router::OpenApiRouter::new(),
-        root_aliases: &[],
         agents: broker.iter().map(|broker| agent(broker.clone(), door.clone())).collect(),
-        migrations: Vec::new(),
-        events: &[],
-        errors: &[],
         health: vec![health(broker)],
+        ..Module::new("sense", OpenApiRouter::new())
     })
 }
 

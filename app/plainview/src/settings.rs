@@ -39,8 +39,8 @@ pub(crate) fn keys(config: &Config) -> anyhow::Result<Vec<web::ConfiguredKey>> {
     Ok(web::ConfiguredKey::parse_list(&config.auth.keys.join(","))?)
 }
 
-pub(crate) fn telemetry(config: &Config) -> telemetry::TelemetrySettings {
-    telemetry::TelemetrySettings {
+pub(crate) fn telemetry(config: &Config) -> telemetry::Settings {
+    telemetry::Settings {
         unknown_sensors: match config.ingest.unknown_sensors {
             UnknownSensors::Auto => telemetry::UnknownSensors::Auto,
             UnknownSensors::Quarantine => telemetry::UnknownSensors::Quarantine,
@@ -52,7 +52,7 @@ pub(crate) fn telemetry(config: &Config) -> telemetry::TelemetrySettings {
         },
         retention: (config.data.retention_days > 0)
             .then(|| Duration::from_secs(u64::from(config.data.retention_days) * 86_400)),
-        ..telemetry::TelemetrySettings::default()
+        ..telemetry::Settings::default()
     }
 }
 

@@ -20,14 +20,11 @@ pub use service::{Deps, Incidents};
 #[must_use]
 pub fn module(service: Incidents) -> web::Module {
     web::Module {
-        name: "incidents",
-        agents: service.agents(),
-        routes: http::routes(service),
-        root_routes: utoipa_axum::router::OpenApiRouter::new(),
         root_aliases: &["incidents", "alerts"],
+        agents: service.agents(),
         migrations: records::migrations(),
         events: events::ALL,
         errors: error::CODES,
-        health: Vec::new(),
+        ..web::Module::new("incidents", http::routes(service))
     }
 }

@@ -15,18 +15,14 @@ pub use act::slots::{Assignee, WorkCalendar};
 pub use error::MaintenanceError;
 pub use service::{DecisionChoice, Deps, Maintenance, Submission};
 
-/// The module around `service`; keep a clone of it to submit decisions from elsewhere.
+/// The module around `service`.
 #[must_use]
 pub fn module(service: Maintenance) -> web::Module {
     web::Module {
-        name: "maintenance",
         agents: service.agents(),
-        routes: http::routes(service),
-        root_routes: utoipa_axum::router::OpenApiRouter::new(),
-        root_aliases: &[],
         migrations: records::migrations(),
         events: events::ALL,
         errors: error::CODES,
-        health: Vec::new(),
+        ..web::Module::new("maintenance", http::routes(service))
     }
 }

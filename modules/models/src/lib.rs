@@ -18,14 +18,10 @@ pub use service::{Deps, Models, RangeOf};
 #[must_use]
 pub fn module(service: Models) -> web::Module {
     web::Module {
-        name: "models",
         agents: service.agents(),
-        routes: http::routes(service),
-        root_routes: utoipa_axum::router::OpenApiRouter::new(),
-        root_aliases: &[],
         migrations: records::migrations(),
         events: events::ALL,
         errors: error::CODES,
-        health: Vec::new(),
+        ..web::Module::new("models", http::routes(service))
     }
 }

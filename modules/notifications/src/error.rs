@@ -1,5 +1,7 @@
+use bus::HandlerError;
 use kernel::Retryable;
 use uuid::Uuid;
+use web::ErrorCode;
 
 /// What can go wrong with notifications.
 #[derive(Debug, thiserror::Error)]
@@ -28,3 +30,14 @@ impl Retryable for NotificationsError {
         }
     }
 }
+
+impl From<NotificationsError> for HandlerError {
+    fn from(error: NotificationsError) -> Self {
+        if error.is_retryable() { Self::retry(error) } else { Self::poison(error) }
+    }
+}
+
+pub(crate) const NOTIFICATION_UNKNOWN: ErrorCode =
+    ErrorCode { code: "notification-unknown", status: 404, title: "There is no such notification" };
+
+pub(crate) const CODES: &[ErrorCode] = &[NOTIFICATION_UNKNOWN];

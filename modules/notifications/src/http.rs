@@ -1,37 +1,29 @@
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-use web::{Caller, ErrorCode, Page, Path, Problem, Query, Role};
+use web::{Caller, Page, Path, Problem, Query, Role};
 
-use crate::error::NotificationsError;
+use crate::error::{self, NotificationsError};
 use crate::model::{Channel, Notification, NotificationState};
 use crate::records::Selection;
 use crate::service::Notifications;
 
 const LIMIT_DEFAULT: u64 = 100;
 
-pub(crate) const UNKNOWN: ErrorCode =
-    ErrorCode { code: "notification-unknown", status: 404, title: "There is no such notification" };
-
-pub(crate) const ERRORS: &[ErrorCode] = &[UNKNOWN];
-
 impl From<NotificationsError> for Problem {
-    fn from(error: NotificationsError) -> Self {
-        match error {
-            NotificationsError::Unknown { id } => {
-                Self::of(&UNKNOWN).detail(format!("No notification has the id {id}."))
-            }
+    fn from(fault: NotificationsError) -> Self {
+        match fault {
+            NotificationsError::Unknown { id } => Self::of(&error::NOTIFICATION_UNKNOWN)
+                .detail(format!("No notification has the id {id}.")),
             other => Self::internal(&other),
         }
     }
 }
 
-pub(crate) fn routes(service: Arc<Notifications>) -> OpenApiRouter {
+pub(crate) fn routes(service: Notifications) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).with_state(service)
 }
 
@@ -62,7 +54,7 @@ struct ListQuery {
     ),
 )]
 async fn list(
-    State(service): State<Arc<Notifications>>,
+    State(service): State<Notifications>,
     _caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Notification>>, Problem> {
@@ -92,7 +84,7 @@ async fn list(
     ),
 )]
 async fn read(
-    State(service): State<Arc<Notifications>>,
+    State(service): State<Notifications>,
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Notification>, Problem> {

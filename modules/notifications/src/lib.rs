@@ -7,60 +7,25 @@
 mod act;
 mod decide;
 mod error;
-mod events;
+pub mod events;
 mod http;
-mod model;
+pub mod model;
 mod records;
 mod sense;
 mod service;
 
-use std::sync::Arc;
-
-use bus::{Agent, Bus};
-
 pub use error::NotificationsError;
-pub use model::{
-    About, Channel, Notification, NotificationState, QuietHours, Secret, Settings, Severity,
-    SmtpSettings, SmtpTls, WebhookSettings,
-};
-pub use service::Notifications;
+pub use model::{Secret, Settings, SmtpSettings, SmtpTls, WebhookSettings};
+pub use service::{Deps, Notifications};
 
-/// What the module needs from the composition root.
-#[derive(Clone, Debug)]
-pub struct Deps {
-    pub bus: Bus,
-    pub settings: Settings,
-}
-
-/// Assembles the module.
+/// The module around `service`.
 #[must_use]
-pub fn module(deps: Deps) -> web::Module {
-    let service = Arc::new(Notifications::new(deps.bus, deps.settings));
-    let listener = Arc::clone(&service);
-    let sender = Arc::clone(&service);
+pub fn module(service: Notifications) -> web::Module {
     web::Module {
-        name: events::MODULE,
-        routes: http::routes(service),
-        root_routes: utoipa_axum::router::OpenApiRouter::new(),
-        root_aliases: &[],
-        agents: vec![
-            Agent::consumer(
-                "notification",
-                "Decides who is told what",
-                sense::TYPES,
-                move |event, tx| {
-                    let service = Arc::clone(&listener);
-                    Box::pin(async move { service.notify(event, tx).await })
-                },
-            ),
-            Agent::task("delivery", "Sends e-mails and webhooks", move |context| {
-                let service = Arc::clone(&sender);
-                Box::pin(async move { service.deliver_until_stopped(context).await })
-            }),
-        ],
+        agents: service.agents(),
         migrations: records::migrations(),
         events: events::ALL,
-        errors: http::ERRORS,
-        health: Vec::new(),
+        errors: error::CODES,
+        ..web::Module::new("notifications", http::routes(service))
     }
 }

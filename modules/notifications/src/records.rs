@@ -274,7 +274,7 @@ fn stored(row: Model) -> Result<Stored, NotificationsError> {
         notification_id: id_of(&row)?,
         channel,
         to: shown(channel, &row.recipient),
-        severity: crate::Severity::from_name(&row.severity)
+        severity: crate::model::Severity::from_name(&row.severity)
             .ok_or_else(|| damaged("severity", &row.severity))?,
         title: row.title,
         body: row.body,

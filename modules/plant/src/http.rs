@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-use web::{Caller, ErrorCode, Page, Path, Problem, Query, Role};
+use web::{Caller, Page, Path, Problem, Query, Role};
 
-use crate::error::PlantError;
+use crate::error::{self, PlantError};
 use crate::model::{GoldenPath, Run, RunState, ScenarioInfo, ScenarioKind};
 use crate::service::{Order, Plant, Simulation};
 
@@ -18,53 +16,29 @@ const LIMIT_DEFAULT: u64 = 100;
 const RATE_DEFAULT: f64 = 0.3;
 const BUSY_RETRY_S: u64 = 5;
 
-const INVALID: ErrorCode =
-    ErrorCode { code: "simulation-invalid", status: 422, title: "This cannot be simulated" };
-const DISABLED: ErrorCode =
-    ErrorCode { code: "simulation-disabled", status: 409, title: "Simulations are switched off" };
-const APPROVAL: ErrorCode = ErrorCode {
-    code: "auto-approve-forbidden",
-    status: 403,
-    title: "Only people approve decisions here",
-};
-const BUSY: ErrorCode =
-    ErrorCode { code: "golden-path-busy", status: 429, title: "Enough golden paths are under way" };
-const UNKNOWN_PATH: ErrorCode =
-    ErrorCode { code: "golden-path-unknown", status: 404, title: "There is no such golden path" };
-const UNKNOWN_RUN: ErrorCode = ErrorCode {
-    code: "scenario-run-unknown",
-    status: 404,
-    title: "There is no such scenario under way",
-};
-
-pub(crate) const ERRORS: &[ErrorCode] =
-    &[INVALID, DISABLED, APPROVAL, BUSY, UNKNOWN_PATH, UNKNOWN_RUN];
-
 impl From<PlantError> for Problem {
-    fn from(error: PlantError) -> Self {
-        match error {
-            PlantError::Invalid { field, reason } => {
-                Self::of(&INVALID).detail(format!("`{field}` {reason}.")).field(field, reason)
-            }
-            PlantError::Disabled => Self::of(&DISABLED)
+    fn from(fault: PlantError) -> Self {
+        match fault {
+            PlantError::Invalid { field, reason } => Self::of(&error::SIMULATION_INVALID)
+                .detail(format!("`{field}` {reason}."))
+                .field(field, reason),
+            PlantError::Disabled => Self::of(&error::SIMULATION_DISABLED)
                 .detail("This installation runs a real plant; simulations are refused."),
-            PlantError::ApprovalForbidden => Self::of(&APPROVAL)
+            PlantError::ApprovalForbidden => Self::of(&error::AUTO_APPROVE_FORBIDDEN)
                 .detail("Start it without auto_approve and decide it under Decisions."),
-            PlantError::Busy { running } => Self::of(&BUSY)
+            PlantError::Busy { running } => Self::of(&error::GOLDEN_PATH_BUSY)
                 .detail(format!("{running} golden paths are running; try again shortly."))
                 .retry_after(BUSY_RETRY_S),
-            PlantError::UnknownPath { id } => {
-                Self::of(&UNKNOWN_PATH).detail(format!("No golden path has the id {id}."))
-            }
-            PlantError::UnknownRun { id } => {
-                Self::of(&UNKNOWN_RUN).detail(format!("No scenario under way has the id {id}."))
-            }
+            PlantError::UnknownPath { id } => Self::of(&error::GOLDEN_PATH_UNKNOWN)
+                .detail(format!("No golden path has the id {id}.")),
+            PlantError::UnknownRun { id } => Self::of(&error::SCENARIO_RUN_UNKNOWN)
+                .detail(format!("No scenario under way has the id {id}.")),
             other => Self::internal(&other),
         }
     }
 }
 
-pub(crate) fn routes(plant: Arc<Plant>) -> OpenApiRouter {
+pub(crate) fn routes(service: Plant) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(drift_event))
         .routes(routes!(anomaly_event))
@@ -73,7 +47,7 @@ pub(crate) fn routes(plant: Arc<Plant>) -> OpenApiRouter {
         .routes(routes!(end_scenario))
         .routes(routes!(golden_paths, start_golden_path))
         .routes(routes!(golden_path_status))
-        .with_state(plant)
+        .with_state(service)
 }
 
 /// What to simulate. Everything has a default that suits the demo plant.
@@ -128,7 +102,7 @@ async fn simulate(
     ),
 )]
 async fn drift_event(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
@@ -147,7 +121,7 @@ async fn drift_event(
     ),
 )]
 async fn anomaly_event(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
@@ -169,7 +143,7 @@ async fn anomaly_event(
     ),
 )]
 async fn normal_data(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     body: Option<web::Json<SimulateBody>>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
@@ -217,7 +191,7 @@ struct Scenarios {
     ),
 )]
 async fn scenarios(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     _caller: Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<Json<Scenarios>, Problem> {
@@ -256,7 +230,7 @@ struct PlayBody {
     ),
 )]
 async fn play_scenario(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     web::Json(body): web::Json<PlayBody>,
 ) -> Result<(StatusCode, Json<Simulation>), Problem> {
@@ -276,7 +250,7 @@ async fn play_scenario(
     ),
 )]
 async fn end_scenario(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
@@ -318,7 +292,7 @@ struct GoldenStarted {
     ),
 )]
 async fn start_golden_path(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     caller: Caller,
     Query(query): Query<GoldenQuery>,
 ) -> Result<(StatusCode, Json<GoldenStarted>), Problem> {
@@ -347,7 +321,7 @@ async fn start_golden_path(
     ),
 )]
 async fn golden_path_status(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     _caller: Caller,
     Path(id): Path<CorrelationId>,
 ) -> Result<Json<GoldenPath>, Problem> {
@@ -377,7 +351,7 @@ struct PathsQuery {
     ),
 )]
 async fn golden_paths(
-    State(plant): State<Arc<Plant>>,
+    State(plant): State<Plant>,
     _caller: Caller,
     Query(query): Query<PathsQuery>,
 ) -> Result<Json<Page<GoldenPath>>, Problem> {
@@ -408,7 +382,7 @@ mod tests {
     use crate::service::tests::{Bench, bench};
 
     fn api(bench: &Bench, role: Option<Role>) -> Router {
-        let (router, _) = crate::module(bench.deps.clone()).unwrap().routes.split_for_parts();
+        let (router, _) = crate::module(bench.plant()).routes.split_for_parts();
         router.layer(axum::Extension(Caller { name: "ines".to_owned(), role }))
     }
 

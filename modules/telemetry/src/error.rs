@@ -2,6 +2,7 @@ use bus::BusError;
 use kernel::{Retryable, SensorKey};
 use store::records::{QueryError, RecordsError};
 use store::series::SeriesError;
+use web::ErrorCode;
 
 /// What can go wrong in telemetry.
 #[derive(Debug, thiserror::Error)]
@@ -37,3 +38,34 @@ impl Retryable for TelemetryError {
         }
     }
 }
+
+pub(crate) const SENSOR_UNKNOWN: ErrorCode =
+    ErrorCode { code: "sensor-unknown", status: 404, title: "There is no such sensor" };
+pub(crate) const SENSOR_CHANGED: ErrorCode =
+    ErrorCode { code: "sensor-changed", status: 412, title: "The sensor was changed meanwhile" };
+pub(crate) const IF_MATCH_MISSING: ErrorCode =
+    ErrorCode { code: "if-match-missing", status: 428, title: "This change needs an If-Match" };
+pub(crate) const TELEMETRY_INVALID: ErrorCode =
+    ErrorCode { code: "telemetry-invalid", status: 422, title: "Some fields are not right" };
+pub(crate) const READINGS_REFUSED: ErrorCode =
+    ErrorCode { code: "readings-refused", status: 422, title: "No reading could be stored" };
+pub(crate) const READINGS_UNREADABLE: ErrorCode =
+    ErrorCode { code: "readings-unreadable", status: 400, title: "The body holds no readings" };
+pub(crate) const LINES_REFUSED: ErrorCode =
+    ErrorCode { code: "lines-refused", status: 400, title: "Some lines could not be stored" };
+pub(crate) const TOO_MANY_BUCKETS: ErrorCode =
+    ErrorCode { code: "too-many-buckets", status: 422, title: "That is too fine a question" };
+pub(crate) const STORE_BUSY: ErrorCode =
+    ErrorCode { code: "store-busy", status: 503, title: "The store is busy; try again" };
+
+pub(crate) const CODES: &[ErrorCode] = &[
+    SENSOR_UNKNOWN,
+    SENSOR_CHANGED,
+    IF_MATCH_MISSING,
+    TELEMETRY_INVALID,
+    READINGS_REFUSED,
+    READINGS_UNREADABLE,
+    LINES_REFUSED,
+    TOO_MANY_BUCKETS,
+    STORE_BUSY,
+];

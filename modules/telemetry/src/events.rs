@@ -12,7 +12,7 @@ pub const SENSOR_TRUST_CHANGED: EventType = EventType::new("sensor.trust.changed
 /// Payload: [`Tick`]. Ephemeral.
 pub const TELEMETRY_TICK: EventType = EventType::new("telemetry.tick", 1);
 
-pub const TYPES: &[EventType] = &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TELEMETRY_TICK];
+pub const ALL: &[EventType] = &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TELEMETRY_TICK];
 
 /// A sensor became less or more believable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

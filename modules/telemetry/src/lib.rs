@@ -1,55 +1,29 @@
-//! TELEMETRY: the sensor registry, validation, readings and the always-on detectors.
+//! From what sensors say to what is believed: the sensor registry, validation, readings and the
+//! detectors that are always on.
 
-pub(crate) mod detect;
-pub mod error;
+mod detect;
+mod error;
 pub mod events;
-pub(crate) mod http;
+mod http;
 pub mod model;
-pub(crate) mod records;
-pub(crate) mod sense;
-pub mod service;
-
-use bus::Agent;
-use web::Module;
+mod records;
+mod sense;
+mod service;
 
 pub use error::TelemetryError;
-pub use model::UnknownSensors;
-pub use service::{Door, SensorDeclaration, TelemetryDeps, TelemetrySettings};
+pub use model::{Settings, UnknownSensors};
+pub use service::{Deps, Door, SensorDeclaration, Telemetry};
 
-/// Assembles the module, and the door through which everything hands in readings.
+/// The module around `service`.
 #[must_use]
-pub fn module(deps: TelemetryDeps) -> (Module, Door) {
-    let mapping = deps.settings.mapping.clone();
-    let telemetry = service::Telemetry::new(deps);
-    let agents = vec![
-        agent("data-acquisition", "Data acquisition", &telemetry, service::Telemetry::acquire),
-        agent("validation", "Validation", &telemetry, service::Telemetry::report_validation),
-        agent("retention", "Retention", &telemetry, service::Telemetry::retain),
-        agent("anomaly-detection", "Anomaly detection", &telemetry, service::Telemetry::detect),
-    ];
-    let module = Module {
-        name: "telemetry",
-        routes: http::routes(telemetry.clone(), mapping.clone()),
-        root_routes: http::root_routes(telemetry.clone(), mapping),
+pub fn module(service: Telemetry) -> web::Module {
+    web::Module {
+        root_routes: http::root_routes(service.clone()),
         root_aliases: &["flow"],
-        agents,
+        agents: service.agents(),
         migrations: records::migrations(),
-        events: events::TYPES,
-        errors: http::ERRORS,
-        health: Vec::new(),
-    };
-    (module, Door(telemetry))
-}
-
-fn agent<F>(
-    name: &'static str,
-    title: &'static str,
-    telemetry: &service::Telemetry,
-    run: impl Fn(service::Telemetry, bus::TaskContext) -> F + Send + Sync + 'static,
-) -> Agent
-where
-    F: Future<Output = Result<(), bus::TaskError>> + Send + 'static,
-{
-    let telemetry = telemetry.clone();
-    Agent::task(name, title, move |context| Box::pin(run(telemetry.clone(), context)))
+        events: events::ALL,
+        errors: error::CODES,
+        ..web::Module::new("telemetry", http::routes(service))
+    }
 }

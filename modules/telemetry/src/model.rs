@@ -1,7 +1,10 @@
 //! What telemetry means by a sensor, its trust, and an anomaly.
 
+use std::time::Duration;
+
 use kernel::{CorrelationId, SensorKey, SensorKind, Timestamp};
 use sense::Origin;
+use sense::line::KeyMapping;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -18,6 +21,32 @@ pub enum UnknownSensors {
     Quarantine,
     /// Refused.
     Reject,
+}
+
+/// How telemetry behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub unknown_sensors: UnknownSensors,
+    /// Sensors that may be registered; beyond it unknown ones are refused.
+    pub sensors_max: usize,
+    /// Detector shards; 0 takes one per processor.
+    pub detector_shards: usize,
+    /// How line protocol becomes keys.
+    pub mapping: KeyMapping,
+    /// How long readings are kept; `None` keeps them all.
+    pub retention: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            unknown_sensors: UnknownSensors::Auto,
+            sensors_max: 200_000,
+            detector_shards: 0,
+            mapping: KeyMapping::default(),
+            retention: None,
+        }
+    }
 }
 
 /// How far a sensor as such can be believed.

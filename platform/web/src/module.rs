@@ -52,3 +52,21 @@ pub struct Module {
     pub errors: &'static [ErrorCode],
     pub health: Vec<HealthCheck>,
 }
+
+impl Module {
+    /// A module of routes alone; what else it has stands before `..Module::new(…)`.
+    #[must_use]
+    pub fn new(name: &'static str, routes: OpenApiRouter) -> Self {
+        Self {
+            name,
+            routes,
+            root_routes: OpenApiRouter::new(),
+            root_aliases: &[],
+            agents: Vec::new(),
+            migrations: Vec::new(),
+            events: &[],
+            errors: &[],
+            health: Vec::new(),
+        }
+    }
+}

@@ -226,14 +226,7 @@ fn odd_module(effects: Arc<AtomicUsize>) -> Module {
         .route("/odd/engineers", post(engineers))
         .with_state(effects);
     Module {
-        name: "odd",
-        routes: documented.merge(OpenApiRouter::from(plain)),
-        root_routes: OpenApiRouter::new(),
         root_aliases: &["odd"],
-        agents: Vec::new(),
-        migrations: Vec::new(),
-        events: &[],
-        errors: &[],
-        health: Vec::new(),
+        ..Module::new("odd", documented.merge(OpenApiRouter::from(plain)))
     }
 }

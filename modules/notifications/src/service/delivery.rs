@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
@@ -21,10 +20,7 @@ const RECOVERED_MAX: u64 = 1_000;
 
 impl Notifications {
     /// Sends what is due until told to stop, then waits for what is under way.
-    pub(crate) async fn deliver_until_stopped(
-        self: Arc<Self>,
-        context: TaskContext,
-    ) -> Result<(), TaskError> {
+    pub(crate) async fn deliver_until_stopped(self, context: TaskContext) -> Result<(), TaskError> {
         self.recover().await?;
         let mut commits = self.bus.records().commits();
         // Tasks of their own: a delivery that holds the one writing connection must go on while
@@ -33,7 +29,7 @@ impl Notifications {
         loop {
             while under_way.len() < AT_ONCE && !context.stop.is_cancelled() {
                 let Some(stored) = self.claim().await? else { break };
-                let service = Arc::clone(&self);
+                let service = self.clone();
                 under_way.spawn(async move { service.deliver(stored).await });
             }
             let woken = async {

@@ -1,11 +1,14 @@
 mod delivery;
 mod smtp;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
+use std::sync::Arc;
+
 use bus::{Bus, HandlerError};
-use kernel::{Event, EventDraft, Retryable, Timestamp};
+use kernel::{Event, EventDraft, Timestamp};
 use store::records::Tx;
 use uuid::Uuid;
 
@@ -16,17 +19,27 @@ use crate::model::{About, Notification, NotificationState, Settings};
 use crate::records::{self, Fresh, Selection};
 use crate::sense;
 
-/// The notifications of this installation.
-#[derive(Debug)]
+/// What this module is given.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    pub bus: Bus,
+    pub settings: Settings,
+}
+
+/// Who wrote an event.
+const SOURCE: &str = "notifications";
+
+/// The module's façade; cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Notifications {
     bus: Bus,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl Notifications {
     #[must_use]
-    pub fn new(bus: Bus, settings: Settings) -> Self {
-        Self { bus, settings }
+    pub fn new(deps: Deps) -> Self {
+        Self { bus: deps.bus, settings: Arc::new(deps.settings) }
     }
 
     /// Writes down every message that `event` asks for, as part of `tx`.
@@ -36,13 +49,7 @@ impl Notifications {
         };
         let now = self.bus.clock().now();
         for plan in decide::route(&matter, &event.kind, &self.settings, now) {
-            self.write(event, tx, &matter, plan, now).await.map_err(|error| {
-                if error.is_retryable() {
-                    HandlerError::retry(error)
-                } else {
-                    HandlerError::poison(error)
-                }
-            })?;
+            self.write(event, tx, &matter, plan, now).await?;
         }
         Ok(())
     }
@@ -94,15 +101,15 @@ impl Notifications {
         notification: &Notification,
     ) -> Result<(), NotificationsError> {
         let kind = match notification.state {
-            NotificationState::Sent => events::SENT,
-            NotificationState::Failed | NotificationState::Unknown => events::FAILED,
+            NotificationState::Sent => events::NOTIFICATION_SENT,
+            NotificationState::Failed | NotificationState::Unknown => events::NOTIFICATION_FAILED,
             NotificationState::Pending | NotificationState::Sending => return Ok(()),
         };
         let subject = format!("notification/{}", notification.notification_id);
         let draft = EventDraft::new(kind, subject, notification)
             .map_err(|source| NotificationsError::Payload { kind: kind.name.to_owned(), source })?
             .caused_by(cause);
-        self.bus.publish(tx, events::MODULE, draft).await?;
+        self.bus.publish(tx, SOURCE, draft).await?;
         metrics::counter!(
             "plainview_notifications_total",
             "channel" => notification.channel.as_str(),

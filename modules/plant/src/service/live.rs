@@ -26,7 +26,7 @@ const MEMORY: Duration = Duration::from_secs(24 * 3_600);
 impl Plant {
     /// Writes what is missing of the last day, then a reading of every sensor each second, until
     /// told to stop.
-    pub(crate) async fn run_plant(&self, context: TaskContext) -> Result<(), TaskError> {
+    pub(crate) async fn run_plant(self, context: TaskContext) -> Result<(), TaskError> {
         let mut state = self.opening_state().await?;
         if !state.configured {
             state.configured = self.configure_sensors(&context).await;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bus::{HandlerError, TaskContext, TaskError};
-use kernel::{CorrelationId, Event, Retryable, Timestamp};
+use kernel::{CorrelationId, Event, Timestamp};
 use store::records::Tx;
 
 use super::Plant;
@@ -22,15 +22,15 @@ const APPROVAL_REASON: &str = "approved by the golden path itself, as asked for 
 impl Plant {
     /// Notes what `event` means for the golden path it belongs to, if it belongs to one.
     pub(crate) async fn orchestrate(&self, event: &Event, tx: &Tx) -> Result<(), HandlerError> {
-        let found = records::path_for_update(tx, event.correlationid).await.map_err(sorted)?;
+        let found = records::path_for_update(tx, event.correlationid).await?;
         let Some(mut stored) = found else { return Ok(()) };
         let Some(seen) = sense::see(event).map_err(HandlerError::poison)? else { return Ok(()) };
         decide::follow(&mut stored.path, &seen);
-        records::update_path(tx, &stored).await.map_err(sorted)
+        Ok(records::update_path(tx, &stored).await?)
     }
 
     /// Feeds started paths, asks for approvals that need no person, and marks what is overdue.
-    pub(crate) async fn watch_paths(&self, context: TaskContext) -> Result<(), TaskError> {
+    pub(crate) async fn watch_paths(self, context: TaskContext) -> Result<(), TaskError> {
         while !context.stop.is_cancelled() {
             let active = records::active_paths(self.bus.records(), WATCHED_MAX).await?;
             for StoredPath { path, submitted } in active {
@@ -87,8 +87,4 @@ impl Plant {
         }
         Ok(tx.commit().await?)
     }
-}
-
-fn sorted(error: PlantError) -> HandlerError {
-    if error.is_retryable() { HandlerError::retry(error) } else { HandlerError::poison(error) }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::model::{
     GoldenPath, OverallStatus, RunState, ScenarioKind, SensorSetup, StepName, StepStatus,
 };
-use crate::{Deps, records};
+use crate::records;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,13 +93,12 @@ async fn bench_on(database: TestDatabase, enabled: bool, development: bool) -> B
 }
 
 impl Bench {
-    fn plant(&self) -> Plant {
-        let Deps { bus, sink, configure, approve, settings } = self.deps.clone();
-        Plant::new(bus, sink, configure, approve, settings).unwrap()
+    pub(crate) fn plant(&self) -> Plant {
+        Plant::new(self.deps.clone()).unwrap()
     }
 
     pub(crate) fn start(&self) -> Coordinator {
-        let module = crate::module(self.deps.clone()).unwrap();
+        let module = crate::module(self.plant());
         let agents = module.agents.into_iter().map(|agent| (module.name, agent)).collect();
         Coordinator::start(self.deps.bus.clone(), agents, RetryPolicy::default())
     }

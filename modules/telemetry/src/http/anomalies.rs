@@ -2,9 +2,10 @@ use axum::extract::State;
 use serde::Deserialize;
 use web::{Json, Page, Problem, Query};
 
-use super::{Desk, invalid, key, time};
+use super::{invalid, key, time};
 use crate::model::{AnomalyState, ChainedAnomaly};
 use crate::records::AnomalyFilter;
+use crate::service::Telemetry;
 
 const LIMIT_DEFAULT: u64 = 100;
 
@@ -51,18 +52,18 @@ impl AnomaliesAsked {
     responses((status = 200, body = Page<ChainedAnomaly>), (status = 422, body = Problem))
 )]
 pub(crate) async fn list(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Query(asked): Query<AnomaliesAsked>,
 ) -> Result<Json<Page<ChainedAnomaly>>, Problem> {
-    page(&desk, &asked).await.map(Json)
+    page(&service, &asked).await.map(Json)
 }
 
 pub(super) async fn page(
-    desk: &Desk,
+    service: &Telemetry,
     asked: &AnomaliesAsked,
 ) -> Result<Page<ChainedAnomaly>, Problem> {
     let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
-    let mut items = desk.telemetry.anomalies(&asked.filter(limit)?).await?;
+    let mut items = service.anomalies(&asked.filter(limit)?).await?;
     let more = items.len() as u64 > limit;
     items.truncate(limit as usize);
     let next = items

@@ -6,10 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use web::{Json, Page, Problem, Query, Standing};
 
-use super::Desk;
 use super::anomalies::{AnomaliesAsked, page};
 use crate::model::ChainedAnomaly;
-use crate::service::Flow;
+use crate::service::{Flow, Telemetry};
 
 /// Batches that detection may lag behind before the flow counts as degraded.
 const LAG_DEGRADED: u64 = 1_000;
@@ -44,8 +43,8 @@ pub(crate) struct FlowMetrics {
 
 /// How well the data flows
 #[utoipa::path(get, path = "/flow/health", tag = "telemetry", responses((status = 200, body = FlowHealth)))]
-pub(crate) async fn health(State(desk): State<Desk>) -> Json<FlowHealth> {
-    let flow = desk.telemetry.flow();
+pub(crate) async fn health(State(service): State<Telemetry>) -> Json<FlowHealth> {
+    let flow = service.flow();
     let behind = flow.detector_lag_batches > LAG_DEGRADED;
     Json(FlowHealth {
         status: if behind { Standing::Degraded } else { Standing::Ok },
@@ -62,9 +61,9 @@ pub(crate) async fn health(State(desk): State<Desk>) -> Json<FlowHealth> {
 
 /// What flowed since the process started
 #[utoipa::path(get, path = "/flow/metrics", tag = "telemetry", responses((status = 200, body = FlowMetrics)))]
-pub(crate) async fn metrics(State(desk): State<Desk>) -> Json<FlowMetrics> {
-    let Flow { good, uncertain, bad, refused_by_field, .. } = desk.telemetry.flow();
-    let flow = desk.telemetry.flow();
+pub(crate) async fn metrics(State(service): State<Telemetry>) -> Json<FlowMetrics> {
+    let Flow { good, uncertain, bad, refused_by_field, .. } = service.flow();
+    let flow = service.flow();
     Json(FlowMetrics {
         at: flow.at,
         rate_per_s: flow.rate_per_s,
@@ -87,8 +86,8 @@ pub(crate) async fn metrics(State(desk): State<Desk>) -> Json<FlowMetrics> {
     responses((status = 200, body = Page<ChainedAnomaly>), (status = 422, body = Problem))
 )]
 pub(crate) async fn anomalies(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Query(asked): Query<AnomaliesAsked>,
 ) -> Result<Json<Page<ChainedAnomaly>>, Problem> {
-    page(&desk, &asked).await.map(Json)
+    page(&service, &asked).await.map(Json)
 }

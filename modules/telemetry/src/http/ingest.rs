@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Caller, FieldError, Json, JsonBytes, Problem, Query, RequestId, Role};
 
-use super::{Desk, READINGS_REFUSED, READINGS_UNREADABLE, correlation};
+use super::correlation;
+use crate::error;
+use crate::service::Telemetry;
 
 /// Row faults that one answer names; the rest are counted in `rejected`.
 pub(super) const FAULTS_NAMED_MAX: usize = 100;
@@ -71,7 +73,7 @@ pub(crate) struct IngestAnswer {
     )
 )]
 pub(crate) async fn ingest(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     caller: Caller,
     Query(params): Query<IngestParams>,
     headers: HeaderMap,
@@ -80,7 +82,7 @@ pub(crate) async fn ingest(
 ) -> Result<Json<IngestAnswer>, Problem> {
     caller.need(Role::Ingest)?;
     let correlation_id = correlation(&headers)?;
-    let received = desk.telemetry.clock.now();
+    let received = service.clock.now();
     // The depth is looked at only to explain a failure: a good body is not read twice.
     let mut rows = json::parse(&body, received)
         .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(error)))?;
@@ -92,14 +94,14 @@ pub(crate) async fn ingest(
         received,
         readings: std::mem::take(&mut rows.readings),
     };
-    let receipt = desk.telemetry.take(delivery, &rows.hints).await?;
+    let receipt = service.take(delivery, &rows.hints).await?;
     let errors = faults(&rows, &receipt, |row, field| match (rows.single, field) {
         (true, "") => "body".to_owned(),
         (true, field) => field.to_owned(),
         (false, "") => format!("readings[{row}]"),
         (false, field) => format!("readings[{row}].{field}"),
     });
-    desk.telemetry.count_unreadable(&rows);
+    service.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     let Some(offset) = receipt.offset else { return Err(refused(rejected, errors)) };
     Ok(Json(IngestAnswer {
@@ -112,12 +114,12 @@ pub(crate) async fn ingest(
     }))
 }
 
-fn unreadable(error: SenseError) -> Problem {
-    let field = match &error {
+fn unreadable(fault: SenseError) -> Problem {
+    let field = match &fault {
         SenseError::Json { line, .. } => format!("line {line}"),
         _ => "body".to_owned(),
     };
-    Problem::of(&READINGS_UNREADABLE).field(field, error.to_string())
+    Problem::of(&error::READINGS_UNREADABLE).field(field, fault.to_string())
 }
 
 fn refused(rejected: usize, errors: Vec<FieldError>) -> Problem {
@@ -126,7 +128,7 @@ fn refused(rejected: usize, errors: Vec<FieldError>) -> Problem {
         1 => "The reading was refused.".to_owned(),
         many => format!("All {many} readings were refused."),
     };
-    Problem { errors, ..Problem::of(&READINGS_REFUSED).detail(detail) }
+    Problem { errors, ..Problem::of(&error::READINGS_REFUSED).detail(detail) }
 }
 
 /// The faults of reading and of validation in order of their rows.

@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 use web::{Caller, FieldError, Problem, Query, RawBody, RequestId, Role};
 
 use super::ingest::faults;
-use super::{Desk, LINES_REFUSED, correlation, invalid};
+use super::{correlation, invalid};
+use crate::error;
+use crate::service::Telemetry;
 
 #[derive(Clone, Debug, Deserialize, garde::Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -53,7 +55,7 @@ pub(crate) struct LineProblem {
     )
 )]
 pub(crate) async fn write(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     caller: Caller,
     Query(params): Query<WriteParams>,
     headers: HeaderMap,
@@ -61,7 +63,7 @@ pub(crate) async fn write(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    let answer = take(&desk, &caller, &params, &headers, &body).await?;
+    let answer = take(&service, &caller, &params, &headers, &body).await?;
     Ok(answer.map_or_else(
         || StatusCode::NO_CONTENT.into_response(),
         |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
@@ -79,7 +81,7 @@ pub(crate) async fn write(
     )
 )]
 pub(crate) async fn write_v2(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     caller: Caller,
     Query(params): Query<WriteParams>,
     headers: HeaderMap,
@@ -87,7 +89,7 @@ pub(crate) async fn write_v2(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    let answer = take(&desk, &caller, &params, &headers, &body).await?;
+    let answer = take(&service, &caller, &params, &headers, &body).await?;
     Ok(answer.map_or_else(
         || StatusCode::NO_CONTENT.into_response(),
         |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
@@ -102,7 +104,7 @@ pub(crate) async fn ping() -> Response {
 }
 
 async fn take(
-    desk: &Desk,
+    service: &Telemetry,
     caller: &Caller,
     params: &WriteParams,
     headers: &HeaderMap,
@@ -115,8 +117,8 @@ async fn take(
         }
     };
     let correlation_id = correlation(headers)?;
-    let received = desk.telemetry.clock.now();
-    let mut rows = line::parse(body, precision, &desk.mapping, received);
+    let received = service.clock.now();
+    let mut rows = line::parse(body, precision, &service.settings.mapping, received);
     let delivery = Delivery {
         source: format!("http {}", caller.name),
         origin: params.origin,
@@ -124,8 +126,8 @@ async fn take(
         received,
         readings: std::mem::take(&mut rows.readings),
     };
-    let receipt = desk.telemetry.take(delivery, &[]).await?;
-    desk.telemetry.count_unreadable(&rows);
+    let receipt = service.take(delivery, &[]).await?;
+    service.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     if rejected == 0 {
         return Ok(None);
@@ -144,7 +146,8 @@ impl LineProblem {
         let dropped = if rejected == 1 { "1 was".to_owned() } else { format!("{rejected} were") };
         let message =
             format!("partial write: {accepted} readings stored, {dropped} refused; {first}");
-        let problem = Problem { errors, ..Problem::of(&LINES_REFUSED).detail(message.clone()) };
+        let problem =
+            Problem { errors, ..Problem::of(&error::LINES_REFUSED).detail(message.clone()) };
         Self { problem, code: "invalid", error: message.clone(), message, accepted, rejected }
     }
 

@@ -9,8 +9,8 @@ use store::series::Span;
 use utoipa::ToSchema;
 use web::{Caller, Json, Problem, Query, Role};
 
-use super::{Desk, invalid, key, time};
-use crate::service::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};
+use super::{invalid, key, time};
+use crate::service::{ReadingsAsked, SeriesAnswer, SeriesData, Shape, Telemetry};
 
 const SENSORS_MAX: usize = 50;
 const POINTS_DEFAULT: usize = 10_000;
@@ -175,11 +175,11 @@ impl From<SeriesAnswer> for SeriesView {
     )
 )]
 pub(crate) async fn readings(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Query(params): Query<ReadingsParams>,
 ) -> Result<Response, Problem> {
-    let asked = params.asked(desk.telemetry.clock.now())?;
-    let answers = desk.telemetry.readings(&asked).await?;
+    let asked = params.asked(service.clock.now())?;
+    let answers = service.readings(&asked).await?;
     match params.format.as_deref() {
         None | Some("json") => {
             let series = answers.into_iter().map(SeriesView::from).collect();
@@ -265,13 +265,13 @@ pub(crate) struct CorrectionAnswer {
     responses((status = 200, body = CorrectionAnswer), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn correct(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     caller: Caller,
     Json(body): Json<CorrectionBody>,
 ) -> Result<Json<CorrectionAnswer>, Problem> {
     caller.need(Role::Operator)?;
     let CorrectionBody { sensor, at, value, reason } = body;
-    let offset = desk.telemetry.correct(&sensor, at, value, &caller.name, &reason).await?;
+    let offset = service.correct(&sensor, at, value, &caller.name, &reason).await?;
     let actor = caller.name;
     Ok(Json(CorrectionAnswer { sensor, at, value, actor, reason, offset }))
 }
@@ -308,12 +308,12 @@ pub(crate) struct CorrectionsView {
     responses((status = 200, body = CorrectionsView), (status = 404, body = Problem))
 )]
 pub(crate) async fn corrections(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Query(params): Query<CorrectionsParams>,
 ) -> Result<Json<CorrectionsView>, Problem> {
     let sensor = key(&params.sensor)?;
     let limit = params.limit.unwrap_or(CORRECTIONS_MAX);
-    let trail = desk.telemetry.corrections(&sensor, limit).await?;
+    let trail = service.corrections(&sensor, limit).await?;
     let items = trail.into_iter().map(|c| CorrectedView {
         at: c.at,
         before: c.before,

@@ -8,9 +8,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use web::{Caller, Json, Page, Path, Problem, Query, Role};
 
-use super::{Desk, IF_MATCH_MISSING, key};
+use super::key;
+use crate::error;
 use crate::model::{AnomalyRule, Profile, Severity, Trust};
-use crate::service::{Entry, SensorChange};
+use crate::service::{Entry, SensorChange, Telemetry};
 
 const LIMIT_DEFAULT: usize = 100;
 
@@ -147,11 +148,11 @@ impl SensorsAsked {
     responses((status = 200, body = Page<SensorView>), (status = 400, body = Problem))
 )]
 pub(crate) async fn list(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Query(asked): Query<SensorsAsked>,
 ) -> Result<Json<Page<SensorView>>, Problem> {
     let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
-    let sensors = desk.telemetry.sensors().await?;
+    let sensors = service.sensors().await?;
     let mut items: Vec<SensorView> = sensors
         .iter()
         .filter(|entry| asked.wants(entry))
@@ -171,12 +172,12 @@ pub(crate) async fn list(
     responses((status = 200, body = SensorView), (status = 404, body = Problem))
 )]
 pub(crate) async fn one(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     Path(text): Path<String>,
 ) -> Result<Response, Problem> {
     let key = key(&text)?;
-    desk.telemetry.ensure_loaded().await?;
-    let entry = desk.telemetry.sensor(&key)?;
+    service.ensure_loaded().await?;
+    let entry = service.sensor(&key)?;
     Ok(tagged(StatusCode::OK, &entry))
 }
 
@@ -223,7 +224,7 @@ pub(crate) struct SensorBody {
     )
 )]
 pub(crate) async fn set(
-    State(desk): State<Desk>,
+    State(service): State<Telemetry>,
     caller: Caller,
     Path(text): Path<String>,
     headers: HeaderMap,
@@ -231,8 +232,8 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     caller.need(Role::Engineer)?;
     let key = key(&text)?;
-    desk.telemetry.ensure_loaded().await?;
-    let expected = expected_version(&headers, desk.telemetry.sensor(&key).ok().as_deref())?;
+    service.ensure_loaded().await?;
+    let expected = expected_version(&headers, service.sensor(&key).ok().as_deref())?;
     let change = SensorChange {
         kind: body.kind,
         unit: body.unit,
@@ -244,7 +245,7 @@ pub(crate) async fn set(
         },
         metadata: Value::Object(body.metadata.unwrap_or_default()),
     };
-    let entry = desk.telemetry.set_sensor(&key, change, expected).await?;
+    let entry = service.set_sensor(&key, change, expected).await?;
     let status = if expected.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     Ok(tagged(status, &entry))
 }
@@ -254,7 +255,7 @@ fn expected_version(headers: &HeaderMap, there: Option<&Entry>) -> Result<Option
     let given = headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok());
     match (given, there) {
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(Problem::of(&IF_MATCH_MISSING)
+        (None, Some(_)) => Err(Problem::of(&error::IF_MATCH_MISSING)
             .detail("Read the sensor, and send its ETag back as If-Match.")),
         (Some("*"), Some(entry)) => Ok(Some(entry.sensor.version)),
         // A tag that is none of ours names no version, so it matches none.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use web::{Caller, Role};
 
-use crate::model::UnknownSensors;
-use crate::service::TelemetrySettings;
+use crate::model::{Settings, UnknownSensors};
+use crate::service::Telemetry;
 use crate::service::tests::Site;
 
 struct Api {
@@ -36,8 +36,8 @@ impl Answer {
 impl Api {
     async fn new(unknown_sensors: UnknownSensors) -> Self {
         let site = Site::new().await;
-        let settings = TelemetrySettings { unknown_sensors, ..TelemetrySettings::default() };
-        let (module, _) = crate::module(site.deps(settings));
+        let settings = Settings { unknown_sensors, ..Settings::default() };
+        let module = crate::module(Telemetry::new(site.deps(settings)));
         let (router, _) = module.routes.merge(module.root_routes).split_for_parts();
         let caller = Caller { name: "ines".to_owned(), role: Some(Role::Engineer) };
         Self { router: router.layer(axum::Extension(caller)), _site: site }

@@ -9,19 +9,18 @@ mod readings;
 mod registry;
 mod retention;
 mod sensors;
+mod tasks;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bus::Bus;
 use kernel::SharedClock;
-use sense::line::KeyMapping;
 use store::records::Records;
 use store::series::SharedSeries;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::error::TelemetryError;
-use crate::model::UnknownSensors;
+use crate::model::Settings;
 use crate::records;
 
 pub(crate) use counters::{Counters, FAULTS};
@@ -32,51 +31,27 @@ pub(crate) use readings::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;
 
-/// How telemetry behaves.
-#[derive(Clone, Debug)]
-pub struct TelemetrySettings {
-    pub unknown_sensors: UnknownSensors,
-    /// Sensors that may be registered; beyond it unknown ones are refused.
-    pub sensors_max: usize,
-    /// Detector shards; 0 takes one per processor.
-    pub detector_shards: usize,
-    /// How line protocol becomes keys.
-    pub mapping: KeyMapping,
-    /// How long readings are kept; `None` keeps them all.
-    pub retention: Option<Duration>,
-}
-
-impl Default for TelemetrySettings {
-    fn default() -> Self {
-        Self {
-            unknown_sensors: UnknownSensors::Auto,
-            sensors_max: 200_000,
-            detector_shards: 0,
-            mapping: KeyMapping::default(),
-            retention: None,
-        }
-    }
-}
-
-/// What telemetry is built from.
-pub struct TelemetryDeps {
+/// What this module is given.
+#[derive(Clone)]
+pub struct Deps {
     pub series: SharedSeries,
     pub records: Records,
     pub bus: Bus,
     pub clock: SharedClock,
-    pub settings: TelemetrySettings,
+    pub settings: Settings,
 }
 
-/// Shared by every handler and agent of the module; cheap to clone.
+/// The module's façade; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Telemetry(Arc<Inner>);
+pub struct Telemetry(Arc<Inner>);
 
-pub(crate) struct Inner {
+/// What all clones share.
+pub struct Inner {
     pub(crate) series: SharedSeries,
     pub(crate) records: Records,
     pub(crate) bus: Bus,
     pub(crate) clock: SharedClock,
-    pub(crate) settings: TelemetrySettings,
+    pub(crate) settings: Settings,
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
     loaded: OnceCell<()>,
@@ -99,7 +74,8 @@ impl std::fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(deps: TelemetryDeps) -> Self {
+    #[must_use]
+    pub fn new(deps: Deps) -> Self {
         Self(Arc::new(Inner {
             series: deps.series,
             records: deps.records,
@@ -111,6 +87,12 @@ impl Telemetry {
             loaded: OnceCell::new(),
             registering: Mutex::new(()),
         }))
+    }
+
+    /// The way in for everything that hands in readings.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door(self.clone())
     }
 
     /// Fills the registry from the records once; the tables exist only after migration, so this

@@ -8,7 +8,7 @@ use store::series::{SeriesId, SharedSeries, Span};
 use testkit::{FakeClock, TestDatabase};
 
 use super::*;
-use crate::model::Profile;
+use crate::model::{Profile, UnknownSensors};
 use crate::service::SensorChange;
 
 /// One site with everything telemetry needs; stores outlive the telemetry on top of them.
@@ -42,8 +42,8 @@ impl Site {
         Self { clock, records, bus, series, _dir: dir, _database: database }
     }
 
-    pub(crate) fn deps(&self, settings: TelemetrySettings) -> TelemetryDeps {
-        TelemetryDeps {
+    pub(crate) fn deps(&self, settings: Settings) -> Deps {
+        Deps {
             series: Arc::clone(&self.series),
             records: self.records.clone(),
             bus: self.bus.clone(),
@@ -53,12 +53,14 @@ impl Site {
     }
 
     fn telemetry(&self) -> Telemetry {
-        Telemetry::new(self.deps(TelemetrySettings::default()))
+        Telemetry::new(self.deps(Settings::default()))
     }
 
     /// Starts the agents of a fresh module, as after a restart.
     fn start(&self) -> (Door, Coordinator) {
-        let (module, door) = crate::module(self.deps(TelemetrySettings::default()));
+        let telemetry = self.telemetry();
+        let door = telemetry.door();
+        let module = crate::module(telemetry);
         let agents = module.agents.into_iter().map(|agent| ("telemetry", agent)).collect();
         (door, Coordinator::start(self.bus.clone(), agents, RetryPolicy::default()))
     }
@@ -147,9 +149,7 @@ async fn good_readings_are_durable_and_bad_ones_are_named() {
 async fn unknown_sensors_follow_the_policy() {
     let site = Site::new().await;
     let with = |unknown_sensors| {
-        Telemetry::new(
-            site.deps(TelemetrySettings { unknown_sensors, ..TelemetrySettings::default() }),
-        )
+        Telemetry::new(site.deps(Settings { unknown_sensors, ..Settings::default() }))
     };
     let rejecting = with(UnknownSensors::Reject);
     let receipt = rejecting.take(delivery(vec![reading(P2, 0, 1.0)], None), &[]).await.unwrap();
@@ -229,11 +229,11 @@ async fn judging_the_log_again_from_its_start_repeats_nothing() {
 #[tokio::test]
 async fn old_days_go_where_readings_are_kept_for_a_time_only() {
     let site = Site::new().await;
-    let settings = TelemetrySettings {
-        retention: Some(Duration::from_secs(3 * 86_400)),
-        ..TelemetrySettings::default()
-    };
-    let (module, door) = crate::module(site.deps(settings));
+    let settings =
+        Settings { retention: Some(Duration::from_secs(3 * 86_400)), ..Settings::default() };
+    let telemetry = Telemetry::new(site.deps(settings));
+    let door = telemetry.door();
+    let module = crate::module(telemetry);
     let old = Reading { at: START.minus(Duration::from_secs(10 * 86_400)), ..reading(P2, 0, 1.0) };
     door.submit(delivery(vec![old, reading(P2, 0, 2.0)], None)).await.unwrap();
     let agents = module.agents.into_iter().map(|agent| ("telemetry", agent)).collect();
@@ -300,7 +300,7 @@ async fn corrections_keep_what_they_replace() {
 async fn declaring_fills_in_and_never_overrides() {
     let site = Site::new().await;
     let telemetry = site.telemetry();
-    let door = Door(telemetry.clone());
+    let door = telemetry.door();
     let declare = |high| SensorDeclaration {
         key: key(P2),
         kind: kernel::SensorKind::Vibration,

@@ -16,8 +16,7 @@ use store::records::Records;
 use testkit::{FakeClock, TestDatabase};
 
 use super::*;
-use crate::model::{Channel, Secret, SmtpSettings, SmtpTls, WebhookSettings};
-use crate::{Deps, Severity};
+use crate::model::{Channel, Secret, Severity, SmtpSettings, SmtpTls, WebhookSettings};
 
 const KEY: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,12 +75,11 @@ fn work() -> EventDraft {
 
 impl Bench {
     fn service(&self) -> Notifications {
-        Notifications::new(self.bus.clone(), self.settings.clone())
+        Notifications::new(Deps { bus: self.bus.clone(), settings: self.settings.clone() })
     }
 
     fn start(&self) -> Coordinator {
-        let deps = Deps { bus: self.bus.clone(), settings: self.settings.clone() };
-        let module = crate::module(deps);
+        let module = crate::module(self.service());
         let agents = module.agents.into_iter().map(|agent| (module.name, agent)).collect();
         Coordinator::start(self.bus.clone(), agents, RetryPolicy::default())
     }
@@ -404,8 +402,7 @@ async fn the_feed_comes_in_pages_and_can_be_filtered() {
         bench.service().notify(&event, &tx).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let deps = Deps { bus: bench.bus.clone(), settings: bench.settings.clone() };
-    let (router, _) = crate::module(deps).routes.split_for_parts();
+    let (router, _) = crate::module(bench.service()).routes.split_for_parts();
     let send = async |method: &str, path: String, role: Option<Role>| {
         let caller = Caller { name: "ines".to_owned(), role };
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
