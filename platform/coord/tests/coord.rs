@@ -320,9 +320,10 @@ async fn a_restart_takes_over_what_had_no_effect_and_repeats_nothing_that_had() 
 async fn of_many_equal_requests_one_is_done() {
     for site in sites().await {
         let elsewhere = Idempotency::new(site.elsewhere().await, site.clock(), "elsewhere");
+        let here = site.keys();
         let mut racers = tokio::task::JoinSet::new();
         for racer in 0..32 {
-            let keys = if racer % 2 == 0 { site.keys() } else { elsewhere.clone() };
+            let keys = if racer % 2 == 0 { here.clone() } else { elsewhere.clone() };
             racers.spawn(async move { keys.begin(&request("k", b"body")).await.unwrap() });
         }
         let mut new = 0;

@@ -501,7 +501,7 @@ async fn a_backlog_that_cannot_be_sealed_is_refused() {
 #[tokio::test]
 async fn one_store_at_a_time() {
     let fixture = Fixture::new();
-    assert!(matches!(Embedded::open(fixture.options.clone()), Err(SeriesError::Io(_))));
+    assert!(matches!(Embedded::open(fixture.options.clone()), Err(SeriesError::Taken { .. })));
 }
 
 #[tokio::test]
