@@ -3,10 +3,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{PaginatorTrait, QueryOrder, QuerySelect};
-use store::records::{Change, RecordsError};
+use store::records::{Change, RecordsError, Version};
 
-use super::history::{self, Version};
-use super::{from_body, index, race, to_body};
+use super::{HISTORY, from_body};
 use crate::error::IncidentsError;
 use crate::model::{Alert, AlertState};
 use crate::sense::Cause;
@@ -62,10 +61,10 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("incidents_alerts_state", Entity, [Column::State, Column::Number]),
-        index("incidents_alerts_active", Entity, [Column::Active, Column::Number]),
-        index("incidents_alerts_incident", Entity, [Column::IncidentId]),
-        index("incidents_alerts_shelved", Entity, [Column::ShelvedUntil]),
+        Change::index("incidents_alerts_state", Entity, [Column::State, Column::Number]),
+        Change::index("incidents_alerts_active", Entity, [Column::Active, Column::Number]),
+        Change::index("incidents_alerts_incident", Entity, [Column::IncidentId]),
+        Change::index("incidents_alerts_shelved", Entity, [Column::ShelvedUntil]),
     ]
 }
 
@@ -97,7 +96,7 @@ pub(crate) async fn insert(
     stored: &Stored,
     now: Timestamp,
 ) -> Result<(), IncidentsError> {
-    Entity::insert(active(stored)?).exec_without_returning(conn).await.map_err(race)?;
+    Entity::insert(active(stored)?).exec_without_returning(conn).await?;
     remember(conn, stored, now).await
 }
 
@@ -113,8 +112,7 @@ pub(crate) async fn update(
         .filter(Column::Id.eq(stored.alert.alert_id.to_string()))
         .filter(Column::Version.eq(seen))
         .exec(conn)
-        .await
-        .map_err(race)?;
+        .await?;
     if done.rows_affected == 0 {
         return Err(IncidentsError::Race);
     }
@@ -231,7 +229,7 @@ async fn remember(
         version: stored.version,
         state: stored.alert.state.as_str(),
     };
-    history::keep(conn, version, &stored.alert, now).await
+    Ok(HISTORY.keep(conn, version, &stored.alert, now).await?)
 }
 
 fn current_key(sensor: &str, rule: &str) -> String {
@@ -256,7 +254,7 @@ fn active(stored: &Stored) -> Result<ActiveModel, IncidentsError> {
         shelved_until: Set(alert.shelved_until.map(Timestamp::as_micros)),
         correlation: Set(stored.cause.correlation.to_string()),
         cause: Set(stored.cause.event.to_string()),
-        body: Set(to_body(alert)?),
+        body: Set(serde_json::to_string(alert)?),
     })
 }
 

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{ColumnDef, OnConflict, Table};
 use sea_orm::{Condition, QueryOrder, QuerySelect};
 use store::records::Change;
 
-use super::{from_body, index, to_body};
+use super::from_body;
 use crate::error::IncidentsError;
 use crate::model::{Entry, Incident};
 use crate::sense::timeline::Placed;
@@ -46,9 +46,9 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("incidents_entries_correlation", Entity, [Column::Correlation]),
-        index("incidents_entries_incident", Entity, [Column::IncidentId]),
-        index("incidents_entries_sensor", Entity, [Column::Sensor, Column::At]),
+        Change::index("incidents_entries_correlation", Entity, [Column::Correlation]),
+        Change::index("incidents_entries_incident", Entity, [Column::IncidentId]),
+        Change::index("incidents_entries_sensor", Entity, [Column::Sensor, Column::At]),
     ]
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn put(
         correlation: Set(placed.correlation.to_string()),
         incident_id: Set(placed.incident.map(|id| id.to_string())),
         sensor: Set(placed.sensor),
-        body: Set(to_body(&placed.entry)?),
+        body: Set(serde_json::to_string(&placed.entry)?),
     };
     Entity::insert(row)
         .on_conflict(

@@ -3,10 +3,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{QueryOrder, QuerySelect};
-use store::records::{Change, RecordsError};
+use store::records::{Change, RecordsError, Version};
 
-use super::history::{self, Version};
-use super::{from_body, index, race, to_body};
+use super::{HISTORY, from_body};
 use crate::error::IncidentsError;
 use crate::model::{Incident, IncidentState};
 use crate::sense::Cause;
@@ -53,8 +52,12 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("incidents_incidents_state", Entity, [Column::State, Column::Site, Column::Number]),
-        index("incidents_incidents_dismissed", Entity, [Column::DismissedUntil]),
+        Change::index(
+            "incidents_incidents_state",
+            Entity,
+            [Column::State, Column::Site, Column::Number],
+        ),
+        Change::index("incidents_incidents_dismissed", Entity, [Column::DismissedUntil]),
     ]
 }
 
@@ -71,7 +74,7 @@ pub(crate) async fn insert(
     stored: &Stored,
     now: Timestamp,
 ) -> Result<(), IncidentsError> {
-    Entity::insert(active(stored)?).exec_without_returning(conn).await.map_err(race)?;
+    Entity::insert(active(stored)?).exec_without_returning(conn).await?;
     remember(conn, stored, now).await
 }
 
@@ -87,8 +90,7 @@ pub(crate) async fn update(
         .filter(Column::Id.eq(stored.incident.incident_id.to_string()))
         .filter(Column::Version.eq(seen))
         .exec(conn)
-        .await
-        .map_err(race)?;
+        .await?;
     if done.rows_affected == 0 {
         return Err(IncidentsError::Race);
     }
@@ -168,7 +170,7 @@ async fn remember(
         version: stored.version,
         state: stored.incident.state.as_str(),
     };
-    history::keep(conn, version, &stored.incident, now).await
+    Ok(HISTORY.keep(conn, version, &stored.incident, now).await?)
 }
 
 fn active(stored: &Stored) -> Result<ActiveModel, IncidentsError> {
@@ -187,7 +189,7 @@ fn active(stored: &Stored) -> Result<ActiveModel, IncidentsError> {
         dismissed_until: Set(dismissed),
         correlation: Set(stored.cause.correlation.to_string()),
         cause: Set(stored.cause.event.to_string()),
-        body: Set(to_body(incident)?),
+        body: Set(serde_json::to_string(incident)?),
     })
 }
 

@@ -5,7 +5,6 @@ use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{QueryOrder, QuerySelect};
 use store::records::Change;
 
-use super::index;
 use crate::error::IncidentsError;
 use crate::learn::Ring;
 
@@ -43,8 +42,8 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::PlantAt).big_integer().not_null())
                 .to_owned(),
         ),
-        index("incidents_rings_at", Entity, [Column::At]),
-        index("incidents_rings_alert", Entity, [Column::AlertId, Column::PlantAt]),
+        Change::index("incidents_rings_at", Entity, [Column::At]),
+        Change::index("incidents_rings_alert", Entity, [Column::AlertId, Column::PlantAt]),
     ]
 }
 

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{ColumnDef, OnConflict, Table};
 use sea_orm::{QueryOrder, QuerySelect};
 use store::records::Change;
 
-use super::{from_body, index, to_body};
+use super::from_body;
 use crate::detect::delays::Tracker;
 use crate::error::IncidentsError;
 
@@ -35,7 +35,7 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("incidents_trackers_ripe", Entity, [Column::RipeAt]),
+        Change::index("incidents_trackers_ripe", Entity, [Column::RipeAt]),
     ]
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn save(
     let row = ActiveModel {
         key: Set(key.to_owned()),
         ripe_at: Set(ripe_at.map(Timestamp::as_micros)),
-        body: Set(to_body(tracker)?),
+        body: Set(serde_json::to_string(tracker)?),
     };
     Entity::insert(row)
         .on_conflict(

@@ -13,7 +13,7 @@ use crate::events;
 use crate::learn::{self, Ring, Standing};
 use crate::model::{Alert, Quality};
 use crate::records::alerts::{self as table, Stored, Wanted};
-use crate::records::{history, next_number, rings, trackers};
+use crate::records::{COUNTERS, HISTORY, rings, trackers};
 use crate::sense::{Anomaly, Cause};
 
 /// Alarms that stand longer are stale.
@@ -106,7 +106,7 @@ impl Incidents {
             }
             table::make_past(tx.conn(), stored.alert.alert_id).await?;
         }
-        let number = next_number(tx.conn(), table::KIND).await?;
+        let number = COUNTERS.next(tx.conn(), table::KIND).await?;
         let fresh = decide::fresh(anomaly, Uuid::now_v7(), number);
         let (alert, effect) = decide::raise(fresh, anomaly, at);
         self.settle(Stored { alert, version: 0, cause, current: true }, effect, tx).await
@@ -232,7 +232,7 @@ impl Incidents {
         at: Option<Timestamp>,
     ) -> Result<Alert, IncidentsError> {
         let found = match at {
-            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            Some(at) => HISTORY.find_at(self.bus.records().read(), id, at).await?,
             None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.alert),
         };
         found.ok_or(IncidentsError::NoSuchAlert(id))
@@ -264,15 +264,9 @@ impl Incidents {
         let enough = usize::try_from(wanted.limit + 1).unwrap_or(usize::MAX);
         let (mut before, mut found) = (filter.before, Vec::new());
         loop {
-            let chunk: Vec<Alert> = history::list_at(
-                self.bus.records().read(),
-                table::KIND,
-                at,
-                &states,
-                before,
-                CHUNK,
-            )
-            .await?;
+            let chunk: Vec<Alert> = HISTORY
+                .list_at(self.bus.records().read(), table::KIND, at, &states, before, CHUNK)
+                .await?;
             let more = chunk.len() as u64 == CHUNK;
             before = chunk.last().map(|alert| alert.number);
             found.extend(chunk.into_iter().filter(|alert| passes(alert, filter)));

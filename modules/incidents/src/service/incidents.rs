@@ -9,7 +9,7 @@ use crate::events;
 use crate::model::{Alert, Incident, IncidentDetail, IncidentState};
 use crate::records::alerts::Stored as StoredAlert;
 use crate::records::incidents::{self as table, Stored};
-use crate::records::{alerts, entries, history, next_number};
+use crate::records::{COUNTERS, HISTORY, alerts, entries};
 use crate::sense::timeline;
 
 /// Dismissals that end in one round.
@@ -49,7 +49,7 @@ impl Incidents {
         if !decide::opens(alert) {
             return Ok(None);
         }
-        let number = next_number(tx.conn(), table::KIND).await?;
+        let number = COUNTERS.next(tx.conn(), table::KIND).await?;
         let incident = decide::open(alert, cause.correlation, Uuid::now_v7(), number, now);
         let id = incident.incident_id;
         let mut stored = Stored { incident, version: 0, cause };
@@ -144,7 +144,7 @@ impl Incidents {
         let present = table::find(self.bus.records().read(), id).await?.ok_or_else(unknown)?;
         let incident: Incident = match at {
             Some(at) => {
-                history::find_at(self.bus.records().read(), id, at).await?.ok_or_else(unknown)?
+                HISTORY.find_at(self.bus.records().read(), id, at).await?.ok_or_else(unknown)?
             }
             None => present.incident,
         };
@@ -169,7 +169,8 @@ impl Incidents {
         let (before, more) = (wanted.before, wanted.limit + 1);
         let items: Vec<Incident> = match wanted.at {
             Some(at) => {
-                history::list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
+                HISTORY
+                    .list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
                     .await?
             }
             None => {

@@ -3,10 +3,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{PaginatorTrait, QueryOrder, QuerySelect};
-use store::records::{Change, RecordsError};
+use store::records::{Change, RecordsError, Version};
 
-use super::history::{self, Version};
-use super::{from_body, index, race, to_body};
+use super::{HISTORY, from_body};
 use crate::decide;
 use crate::error::MaintenanceError;
 use crate::model::{Decision, DecisionState};
@@ -57,9 +56,9 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("maintenance_decisions_wake", Entity, [Column::WakeAt]),
-        index("maintenance_decisions_state", Entity, [Column::State, Column::Number]),
-        index("maintenance_decisions_sensor", Entity, [Column::Sensor, Column::AnsweredAt]),
+        Change::index("maintenance_decisions_wake", Entity, [Column::WakeAt]),
+        Change::index("maintenance_decisions_state", Entity, [Column::State, Column::Number]),
+        Change::index("maintenance_decisions_sensor", Entity, [Column::Sensor, Column::AnsweredAt]),
     ]
 }
 
@@ -79,7 +78,7 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<(), MaintenanceError> {
     let row = active(stored)?;
-    Entity::insert(row).exec_without_returning(conn).await.map_err(race)?;
+    Entity::insert(row).exec_without_returning(conn).await?;
     remember(conn, stored, now).await
 }
 
@@ -96,8 +95,7 @@ pub(crate) async fn update(
         .filter(Column::Id.eq(stored.decision.decision_id.to_string()))
         .filter(Column::Version.eq(seen))
         .exec(conn)
-        .await
-        .map_err(race)?;
+        .await?;
     if done.rows_affected == 0 {
         return Err(MaintenanceError::Race);
     }
@@ -183,7 +181,7 @@ async fn remember(
         version: stored.version,
         state: decision.state.as_str(),
     };
-    history::keep(conn, version, decision, now).await
+    Ok(HISTORY.keep(conn, version, decision, now).await?)
 }
 
 fn open_key(asset: &str, sensor: &str) -> String {
@@ -205,7 +203,7 @@ fn active(stored: &Stored) -> Result<ActiveModel, MaintenanceError> {
         answered_at: Set(decision.answered_at.map(Timestamp::as_micros)),
         correlation: Set(stored.correlation.to_string()),
         cause: Set(stored.cause.to_string()),
-        body: Set(to_body(decision)?),
+        body: Set(serde_json::to_string(decision)?),
     })
 }
 

@@ -4,7 +4,7 @@ use sea_orm::sea_query::{ColumnDef, OnConflict, Table};
 use sea_orm::{QueryOrder, QuerySelect};
 use store::records::Change;
 
-use super::{from_body, index, to_body};
+use super::from_body;
 use crate::error::MaintenanceError;
 use crate::model::LogEntry;
 
@@ -34,7 +34,7 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("maintenance_log_asset", Entity, [Column::Asset, Column::EventId]),
+        Change::index("maintenance_log_asset", Entity, [Column::Asset, Column::EventId]),
     ]
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn add(
         event_id: Set(entry.event_id.to_string()),
         asset: Set(entry.asset.clone()),
         at: Set(entry.at.as_micros()),
-        body: Set(to_body(entry)?),
+        body: Set(serde_json::to_string(entry)?),
     };
     Entity::insert(row)
         .on_conflict(OnConflict::column(Column::EventId).do_nothing().to_owned())

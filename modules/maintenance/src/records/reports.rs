@@ -5,7 +5,7 @@ use sea_orm::sea_query::{ColumnDef, Expr, Table};
 use sea_orm::{Condition, PaginatorTrait, QueryOrder, QuerySelect};
 use store::records::Change;
 
-use super::{from_body, index, to_body};
+use super::from_body;
 use crate::error::MaintenanceError;
 use crate::model::{Report, ReportState};
 
@@ -41,7 +41,7 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Content).text())
                 .to_owned(),
         ),
-        index("maintenance_reports_state", Entity, [Column::State, Column::Id]),
+        Change::index("maintenance_reports_state", Entity, [Column::State, Column::Id]),
     ]
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn insert(
         id: Set(report.report_id.to_string()),
         state: Set(report.state.as_str().to_owned()),
         claimed_until: Set(None),
-        body: Set(to_body(report)?),
+        body: Set(serde_json::to_string(report)?),
         content: Set(None),
     };
     Entity::insert(row).exec_without_returning(conn).await?;
@@ -94,7 +94,7 @@ pub(crate) async fn claim(
     let taken = Entity::update_many()
         .col_expr(Column::State, Expr::value(report.state.as_str()))
         .col_expr(Column::ClaimedUntil, Expr::value(until.as_micros()))
-        .col_expr(Column::Body, Expr::value(to_body(&report)?))
+        .col_expr(Column::Body, Expr::value(serde_json::to_string(&report)?))
         .filter(Column::Id.eq(&row.id))
         .filter(claimable(now))
         .exec(conn)
@@ -109,7 +109,7 @@ pub(crate) async fn finish(
 ) -> Result<(), MaintenanceError> {
     Entity::update_many()
         .col_expr(Column::State, Expr::value(report.state.as_str()))
-        .col_expr(Column::Body, Expr::value(to_body(report)?))
+        .col_expr(Column::Body, Expr::value(serde_json::to_string(report)?))
         .col_expr(Column::Content, Expr::value(content))
         .filter(Column::Id.eq(report.report_id.to_string()))
         .exec(conn)

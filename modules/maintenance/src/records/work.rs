@@ -3,10 +3,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{QueryOrder, QuerySelect};
-use store::records::{Change, RecordsError};
+use store::records::{Change, RecordsError, Version};
 
-use super::history::{self, Version};
-use super::{from_body, index, race, to_body};
+use super::{HISTORY, from_body};
 use crate::act::slots::Booking;
 use crate::error::MaintenanceError;
 use crate::model::{WorkOrder, WorkState};
@@ -58,8 +57,8 @@ pub(super) fn schema() -> Vec<Change> {
                 .col(ColumnDef::new(Column::Body).text().not_null())
                 .to_owned(),
         ),
-        index("maintenance_work_ends", Entity, [Column::State, Column::EndsAt]),
-        index("maintenance_work_starts", Entity, [Column::StartsAt]),
+        Change::index("maintenance_work_ends", Entity, [Column::State, Column::EndsAt]),
+        Change::index("maintenance_work_starts", Entity, [Column::StartsAt]),
     ]
 }
 
@@ -88,7 +87,7 @@ pub(crate) async fn insert(
     stored: &Stored,
     now: Timestamp,
 ) -> Result<(), MaintenanceError> {
-    Entity::insert(active(stored)?).exec_without_returning(conn).await.map_err(race)?;
+    Entity::insert(active(stored)?).exec_without_returning(conn).await?;
     remember(conn, stored, now).await
 }
 
@@ -104,8 +103,7 @@ pub(crate) async fn update(
         .filter(Column::Id.eq(stored.work.work_id.to_string()))
         .filter(Column::Version.eq(seen))
         .exec(conn)
-        .await
-        .map_err(race)?;
+        .await?;
     if done.rows_affected == 0 {
         return Err(MaintenanceError::Race);
     }
@@ -191,7 +189,7 @@ async fn remember(
         version: stored.version,
         state: stored.work.state.as_str(),
     };
-    history::keep(conn, version, &stored.work, now).await
+    Ok(HISTORY.keep(conn, version, &stored.work, now).await?)
 }
 
 fn active(stored: &Stored) -> Result<ActiveModel, MaintenanceError> {
@@ -208,7 +206,7 @@ fn active(stored: &Stored) -> Result<ActiveModel, MaintenanceError> {
         ends_at: Set(work.ends_at.as_micros()),
         correlation: Set(stored.correlation.to_string()),
         cause: Set(stored.cause.map(|id| id.to_string())),
-        body: Set(to_body(work)?),
+        body: Set(serde_json::to_string(work)?),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::error::MaintenanceError;
 use crate::events;
 use crate::model::{Decision, DecisionState};
 use crate::records::decisions::{self as table, Stored};
-use crate::records::{history, next_number};
+use crate::records::{COUNTERS, HISTORY};
 use crate::sense::Predicted;
 
 /// Decisions that time changes in one round; the next round takes the rest.
@@ -71,7 +71,7 @@ impl Maintenance {
         let since = now.minus(decide::DISMISSALS_LOOK_BACK);
         let fresh = Fresh {
             id: Uuid::now_v7(),
-            number: next_number(tx.conn(), table::KIND).await?,
+            number: COUNTERS.next(tx.conn(), table::KIND).await?,
             dismissed_before: table::dismissals(tx.conn(), &predicted.sensor, since).await?,
         };
         let decision = decide::request(predicted, event.data.clone(), fresh, now);
@@ -200,7 +200,7 @@ impl Maintenance {
         at: Option<Timestamp>,
     ) -> Result<Decision, MaintenanceError> {
         let found = match at {
-            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            Some(at) => HISTORY.find_at(self.bus.records().read(), id, at).await?,
             None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.decision),
         };
         found.ok_or(MaintenanceError::NoSuchDecision(id))
@@ -214,7 +214,8 @@ impl Maintenance {
         let (before, more) = (wanted.before, wanted.limit + 1);
         let items = match wanted.at {
             Some(at) => {
-                history::list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
+                HISTORY
+                    .list_at(self.bus.records().read(), table::KIND, at, &states, before, more)
                     .await?
             }
             None => table::list(self.bus.records().read(), &states, before, more).await?,

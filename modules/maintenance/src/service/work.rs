@@ -13,7 +13,7 @@ use crate::model::{
     Origin, Verdict, WorkOrder, WorkState,
 };
 use crate::records::work::{self as table, Stored, Wanted};
-use crate::records::{history, log, next_number};
+use crate::records::{COUNTERS, HISTORY, log};
 
 /// Work orders in the calendar feed.
 const FEED_MAX: u64 = 1_000;
@@ -74,7 +74,7 @@ impl Maintenance {
             starts_at: decision.starts_at,
         };
         let slot = slots::place(&self.calendar, &bookings, wanted, now);
-        let number = next_number(tx.conn(), table::KIND).await?;
+        let number = COUNTERS.next(tx.conn(), table::KIND).await?;
         let work = slots::work_order(&decision, slot, Uuid::now_v7(), number, now);
         let draft = events::work(events::MAINTENANCE_SCHEDULED, &work)?.caused_by(event);
         let said = self.bus.publish(tx, SOURCE, draft).await?;
@@ -124,7 +124,7 @@ impl Maintenance {
         };
         let work = WorkOrder {
             work_id: Uuid::now_v7(),
-            number: next_number(tx.conn(), table::KIND).await?,
+            number: COUNTERS.next(tx.conn(), table::KIND).await?,
             decision_id: None,
             asset: wanted.asset.clone(),
             sensor: wanted.sensor.clone(),
@@ -213,7 +213,7 @@ impl Maintenance {
         at: Option<Timestamp>,
     ) -> Result<WorkOrder, MaintenanceError> {
         let found = match at {
-            Some(at) => history::find_at(self.bus.records().read(), id, at).await?,
+            Some(at) => HISTORY.find_at(self.bus.records().read(), id, at).await?,
             None => table::find(self.bus.records().read(), id).await?.map(|stored| stored.work),
         };
         found.ok_or(MaintenanceError::NoSuchWork(id))
@@ -229,7 +229,8 @@ impl Maintenance {
             Some(at) => {
                 let states: Vec<&str> = wanted.state.iter().map(|state| state.as_str()).collect();
                 let (kind, before) = (table::KIND, wanted.before);
-                history::list_at(self.bus.records().read(), kind, at, &states, before, limit + 1)
+                HISTORY
+                    .list_at(self.bus.records().read(), kind, at, &states, before, limit + 1)
                     .await?
             }
             None => table::list(self.bus.records().read(), wanted, limit + 1).await?,

@@ -3,7 +3,9 @@
 //! The backend is chosen once, from the URL. On SQLite there is one writing connection and a pool
 //! of readers; on Postgres one pool serves both.
 
+mod counters;
 mod error;
+mod history;
 mod migrate;
 mod open;
 mod rider;
@@ -17,7 +19,9 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
+pub use counters::Counters;
 pub use error::{QueryError, RecordsError};
+pub use history::{History, Version};
 pub use rider::with_rider;
 pub use schema::{Change, Migration};
 

@@ -1,4 +1,7 @@
-use sea_orm::sea_query::{IndexCreateStatement, TableAlterStatement, TableCreateStatement};
+use sea_orm::sea_query::{
+    Index, IndexCreateStatement, IntoIndexColumn, IntoTableRef, TableAlterStatement,
+    TableCreateStatement,
+};
 
 /// One step of a schema, written once for every database.
 #[derive(Debug, Clone)]
@@ -7,6 +10,22 @@ pub enum Change {
     Table(TableCreateStatement),
     Index(IndexCreateStatement),
     Alter(TableAlterStatement),
+}
+
+impl Change {
+    /// A new index of `columns`.
+    pub fn index<C: IntoIndexColumn>(
+        name: &str,
+        table: impl IntoTableRef,
+        columns: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let mut statement = Index::create();
+        statement.name(name).table(table);
+        for column in columns {
+            statement.col(column);
+        }
+        Self::Index(statement)
+    }
 }
 
 /// A named, ordered set of changes, applied whole or not at all.
