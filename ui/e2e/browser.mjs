@@ -6,6 +6,7 @@ import { chromium } from "playwright-core";
 
 export const base = process.env.E2E_BASE;
 export const key = process.env.E2E_KEY;
+const isMock = process.env.E2E_MOCK === "1";
 /** How long anything may take before a test gives up on it. */
 export const PATIENCE_MS = 30_000;
 const POLL_MS = 100;
@@ -73,6 +74,11 @@ export async function withPage({ size = "desk", scheme = "light" }, act) {
   try {
     await act(page);
     assert.deepEqual(wrong, [], "nothing is written to the console, no request fails");
+  } catch (error) {
+    // What the page showed is half of the explanation.
+    const shown = await page.locator("body").innerText({ timeout: 2_000 }).catch(String);
+    console.error(`${page.url()}\n${wrong.join("\n")}\n${shown}`);
+    throw error;
   } finally {
     await context.close();
   }
@@ -125,13 +131,24 @@ const UNSEEN = ["unacknowledged", "returned_unacknowledged"];
 export const unseen = (alert) => UNSEEN.includes(alert.state);
 export const stands = (alert) => unseen(alert) || alert.state === "acknowledged";
 
-/** An alarm that `fits`, made by a fault of `sensor` when there is none. */
+/**
+ * An alarm that `fits`, made by a fault of `sensor`: the plant's own alarms come and go while a test
+ * looks at them. The mock plant plays no faults; there any alarm does.
+ */
 export async function alarm(fits, sensor) {
-  const find = async () => (await list("/alerts")).find(fits);
+  const wanted = (one) => (isMock || one.sensor === sensor) && fits(one);
+  const find = async () => (await list("/alerts")).find(wanted);
   const known = await find();
   if (known) return known;
   await write("/simulate/anomaly-event", { sensor });
   return until(`an alarm of ${sensor}`, find);
+}
+
+/** The alarm as it was when somebody acknowledged it: a fault that grows worse rings again at once. */
+export async function acknowledged(id) {
+  if (isMock) return read(`/alerts/${id}`);
+  const told = await list(`/events?types=alert.acknowledged&subject=alert/${id}`);
+  return told[0]?.data;
 }
 
 /** A decision that waits for a person, made by a golden path when there is none. */

@@ -43,6 +43,7 @@ const run = spawn(process.execPath, ["--test", "--test-concurrency=1", "--test-r
     ...process.env,
     E2E_BASE: (given.base || mock.base).replace(/\/$/, ""),
     E2E_KEY: given.key || (mock ? MOCK_KEY : ""),
+    E2E_MOCK: mock ? "1" : "",
     E2E_DECISION: given.decision,
     E2E_PICTURES: given.pictures && path.resolve(given.pictures),
   },
