@@ -121,6 +121,19 @@ async fn say(door: &Door, from_s: i64, values: &[f64], correlation: CorrelationI
     door.submit(delivery(readings, Some(correlation))).await.unwrap()
 }
 
+/// Waits until detection runs and has seen what was said: only then does silence count.
+async fn until_judged(agents: &Coordinator) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let reports = agents.report().await.unwrap();
+        if reports.iter().any(|agent| agent.name == "anomaly-detection" && agent.handled > 0) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{reports:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn good_readings_are_durable_and_bad_ones_are_named() {
     let site = Site::new().await;
@@ -258,6 +271,7 @@ async fn a_silent_live_sensor_loses_trust_and_gets_it_back() {
     let (door, agents) = site.start();
     door.0.set_sensor(&key(P2), profile(), None).await.unwrap();
     say(&door, 0, &[3.0, 3.1], CorrelationId::new()).await;
+    until_judged(&agents).await;
     site.clock.advance(Duration::from_secs(90));
     let events = site.wait_for("sensor.trust.changed", 1).await;
     assert_eq!(events[0].data["trust"], "silent");
