@@ -105,7 +105,7 @@ fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> 
         settings: settings::notifications(config),
     });
     let plant = Plant::new(plant::Deps {
-        bus,
+        bus: bus.clone(),
         sink: Arc::new(door.clone()),
         configure: configure(&door),
         approve: approve(&maintenance),
