@@ -75,7 +75,7 @@ impl Line {
         }
         let slices = slices(points, span_s);
         let count = slices.len() as f64;
-        let Course { slope, level, residuals, tail } = Course::of(&slices)?;
+        let Course { slope, level, residuals, tail, .. } = Course::of(&slices)?;
         let centre = slices.iter().map(|(t, _)| t).sum::<f64>() / count;
         let leverage = slices.iter().map(|(t, _)| (t - centre) * (t - centre)).sum::<f64>();
         if leverage <= 0.0 {
@@ -163,8 +163,9 @@ struct Course {
     /// At t = 0.
     level: f64,
     residuals: Vec<f64>,
-    /// How many slices follow a step of the level, when there is one.
+    /// How many slices follow a step of the level, when there is one, and how far it went.
     tail: Option<usize>,
+    step: f64,
 }
 
 impl Course {
@@ -178,7 +179,7 @@ impl Course {
         Some(match stepped {
             Some(stepped)
                 if stepped.misfit() < STEP_GAIN * straight.misfit()
-                    && stepped.step_from(points) > STEP_SIGMAS * stepped.noise() =>
+                    && stepped.step.abs() > STEP_SIGMAS * stepped.noise() =>
             {
                 stepped
             }
@@ -198,7 +199,7 @@ impl Course {
         let residual = |level: f64| move |(t, y): &(f64, f64)| y - level - slope * t;
         let residuals =
             before.iter().map(residual(earlier)).chain(after.iter().map(residual(level))).collect();
-        Some(Self { slope, level, residuals, tail })
+        Some(Self { slope, level, residuals, tail, step: level - earlier })
     }
 
     fn misfit(&self) -> f64 {
@@ -208,13 +209,6 @@ impl Course {
     fn noise(&self) -> f64 {
         let size = median(self.residuals.iter().map(|residual| residual.abs()).collect());
         SIGMA_PER_MAD * size.unwrap_or(0.0)
-    }
-
-    /// How far the level has stepped.
-    fn step_from(&self, points: &[(f64, f64)]) -> f64 {
-        let before = &points[..points.len() - self.tail.unwrap_or(0)];
-        let earlier = median(before.iter().map(|(t, y)| y - self.slope * t).collect());
-        earlier.map_or(0.0, |earlier| (self.level - earlier).abs())
     }
 }
 
