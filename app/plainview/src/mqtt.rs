@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use bus::Agent;
 use futures_util::future::BoxFuture;
 use kernel::SharedClock;
-use sense::mqtt::{Broker, BrokerSettings, BrokerTls, LinkState, MqttVersion};
+use sense::mqtt::{Broker, BrokerSettings, BrokerTls, MqttVersion};
+use sense::{LinkState, SourceHealth};
 use telemetry::Door;
 use utoipa_axum::router::OpenApiRouter;
 use web::{Check, HealthCheck, Module, Standing};
@@ -50,20 +51,20 @@ fn health(broker: Option<Broker>) -> HealthCheck {
     HealthCheck { name: "mqtt", ask: Arc::new(ask) }
 }
 
-fn check(health: &sense::mqtt::BrokerHealth) -> Check {
-    let (status, state) = match health.state {
+fn check(health: &SourceHealth) -> Check {
+    let (status, state) = match health.link {
         LinkState::Connected => (Standing::Ok, "connected to"),
         LinkState::Idle | LinkState::Connecting => (Standing::Degraded, "connecting to"),
         LinkState::Waiting => (Standing::Degraded, "waiting to connect again to"),
         LinkState::Open => (Standing::Degraded, "trying once a minute to connect to"),
     };
-    let error = health.last_error.as_deref().filter(|_| status != Standing::Ok);
+    let error = health.last_error.as_ref().filter(|_| status != Standing::Ok);
     let detail = format!(
         "{state} {}, {} readings, {} refused{}",
         health.address,
         health.readings,
         health.refused,
-        error.map(|error| format!("; last error: {error}")).unwrap_or_default()
+        error.map(|error| format!("; last error: {}", error.message)).unwrap_or_default()
     );
     Check { status, detail }
 }

@@ -17,8 +17,8 @@ pub enum SenseError {
     SensorNotNamed,
     #[error("the file cannot be read")]
     Io(#[from] std::io::Error),
-    #[error("broker settings: {0}")]
-    Broker(String),
+    #[error("{field}: {reason}")]
+    Settings { field: &'static str, reason: String },
     #[error("broker connection: {0}")]
     Connection(String),
 }

@@ -10,9 +10,14 @@ pub mod line;
 pub mod mqtt;
 mod rows;
 mod sink;
+mod source;
 mod time;
 
 pub use error::SenseError;
 pub use rows::{Hint, REFUSALS_NAMED_MAX, RowRefusal, Rows};
 pub use sink::{Delivery, Origin, ReadingSink, Receipt, Refusal, SinkError};
+pub use source::{
+    Connector, ConnectorKind, LinkState, Protocol, SourceError, SourceHealth, SourceId,
+    SourceStatus,
+};
 pub use time::parse_time;

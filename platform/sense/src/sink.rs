@@ -2,6 +2,8 @@ use futures_util::future::BoxFuture;
 use kernel::{CorrelationId, Reading, Retryable, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::SourceId;
+
 /// Whether readings come from a plant, a simulation or a recording. Kept with the sensor and with
 /// everything concluded from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,8 +18,7 @@ pub enum Origin {
 /// Readings that arrived together through one door.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// The door and its peer, for logs and health: `mqtt north`, `http ines`.
-    pub source: String,
+    pub source: SourceId,
     pub origin: Origin,
     pub correlation: Option<CorrelationId>,
     pub received: Timestamp,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bus::Bus;
 use kernel::{CorrelationId, Reading, Timestamp};
-use sense::{Delivery, Origin, ReadingSink, Receipt};
+use sense::{Delivery, Origin, Protocol, ReadingSink, Receipt, SourceId};
 use tokio::sync::Notify;
 
 pub(crate) use simulate::{Order, Simulation};
@@ -67,7 +67,7 @@ impl Plant {
         correlation: Option<CorrelationId>,
     ) -> Result<Receipt, PlantError> {
         let delivery = Delivery {
-            source: SOURCE.to_owned(),
+            source: SourceId::new(Protocol::Simulation, SOURCE),
             origin: Origin::Simulated,
             correlation,
             received: self.now(),

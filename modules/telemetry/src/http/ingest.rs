@@ -2,7 +2,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use kernel::CorrelationId;
-use sense::{Delivery, Origin, Receipt, Rows, SenseError, json};
+use sense::{Delivery, Origin, Protocol, Receipt, Rows, SenseError, SourceId, json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Caller, FieldError, Json, JsonBytes, Problem, Query, RequestId, Role};
@@ -88,7 +88,7 @@ pub(crate) async fn ingest(
         .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(error)))?;
     drop(body);
     let delivery = Delivery {
-        source: format!("http {}", caller.name),
+        source: SourceId::new(Protocol::Json, &caller.name),
         origin: params.origin,
         correlation: Some(correlation_id),
         received,

@@ -3,7 +3,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sense::line::{self, Precision};
-use sense::{Delivery, Origin};
+use sense::{Delivery, Origin, Protocol, SourceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Caller, FieldError, Problem, Query, RawBody, RequestId, Role};
@@ -120,7 +120,7 @@ async fn take(
     let received = service.clock.now();
     let mut rows = line::parse(body, precision, &service.settings.mapping, received);
     let delivery = Delivery {
-        source: format!("http {}", caller.name),
+        source: SourceId::new(Protocol::LineProtocol, &caller.name),
         origin: params.origin,
         correlation: Some(correlation_id),
         received,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bus::{Coordinator, Filter, Offset, RetryPolicy};
 use kernel::{CorrelationId, Event, Quality, Reading, Reason, SensorKey, SharedClock, Timestamp};
-use sense::{Delivery, Origin, ReadingSink, Receipt};
+use sense::{Delivery, Origin, Protocol, ReadingSink, Receipt, SourceId};
 use store::series::embedded::{Embedded, EmbeddedOptions};
 use store::series::{SeriesId, SharedSeries, Span};
 use testkit::{FakeClock, TestDatabase};
@@ -95,7 +95,13 @@ fn reading(sensor: &str, at_s: i64, value: f64) -> Reading {
 
 fn delivery(readings: Vec<Reading>, correlation: Option<CorrelationId>) -> Delivery {
     let received = readings.iter().map(|r| r.at).max().unwrap_or(START).max(START);
-    Delivery { source: "test".to_owned(), origin: Origin::Real, correlation, received, readings }
+    Delivery {
+        source: SourceId::new(Protocol::Json, "test"),
+        origin: Origin::Real,
+        correlation,
+        received,
+        readings,
+    }
 }
 
 fn profile() -> SensorChange {

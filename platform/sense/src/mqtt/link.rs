@@ -96,7 +96,7 @@ fn open_v3(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         let transport = match ca {
             Some(ca) => v4::Transport::tls(ca, own, None),
             None => v4::Transport::try_tls_with_default_config()
-                .map_err(|error| SenseError::Broker(error.to_string()))?,
+                .map_err(|error| super::invalid("tls", error.to_string()))?,
         };
         options.set_transport(transport);
     }
@@ -128,7 +128,7 @@ fn open_v5(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         let transport = match ca {
             Some(ca) => v5::Transport::tls(ca, own, None),
             None => v5::Transport::try_tls_with_default_config()
-                .map_err(|error| SenseError::Broker(error.to_string()))?,
+                .map_err(|error| super::invalid("tls", error.to_string()))?,
         };
         options.set_transport(transport);
     }
@@ -146,13 +146,13 @@ fn pem(tls: &BrokerTls) -> Result<Certificates, SenseError> {
         (None, None) => None,
         _ => {
             let reason = "a client certificate needs both `cert_file` and `key_file`";
-            return Err(SenseError::Broker(reason.to_owned()));
+            return Err(super::invalid("tls", reason));
         }
     };
     let ca = tls.ca_file.as_ref().map(std::fs::read).transpose()?;
     if ca.is_none() && own.is_some() {
         let reason = "a client certificate needs `ca_file` too";
-        return Err(SenseError::Broker(reason.to_owned()));
+        return Err(super::invalid("tls", reason));
     }
     Ok((ca, own))
 }

@@ -6,7 +6,6 @@
 //! acknowledged, and a reading that comes twice is stored once, because it has the same sensor
 //! and time.
 
-mod health;
 mod link;
 mod payload;
 mod topics;
@@ -22,9 +21,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::line::KeyMapping;
-use crate::{Origin, ReadingSink, SenseError};
+use crate::{Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
-pub use health::{BrokerHealth, BrokerStatus, LinkState};
 use link::{Heard, Link, Message};
 use topics::TopicTemplate;
 use work::Worker;
@@ -105,7 +103,7 @@ pub struct Broker {
     templates: Arc<Vec<TopicTemplate>>,
     mapping: KeyMapping,
     clock: SharedClock,
-    status: BrokerStatus,
+    status: SourceStatus,
     backoff: Backoff,
 }
 
@@ -122,14 +120,15 @@ impl Broker {
     /// When a topic template or the client id cannot be used.
     pub fn new(settings: BrokerSettings, clock: SharedClock) -> Result<Self, SenseError> {
         if settings.client_id.is_empty() {
-            return Err(SenseError::Broker("the client id is empty".to_owned()));
+            return Err(invalid("client_id", "is empty"));
         }
         if settings.topics.is_empty() {
-            return Err(SenseError::Broker("no topics are named".to_owned()));
+            return Err(invalid("topics", "none are named"));
         }
         let templates = settings.topics.iter().map(|text| TopicTemplate::parse(text));
         let templates = templates.collect::<Result<Vec<_>, _>>()?;
-        let status = BrokerStatus::new(&settings);
+        let id = SourceId::new(Protocol::Mqtt, &settings.name);
+        let status = SourceStatus::new(id, format!("{}:{}", settings.host, settings.port));
         let mapping =
             KeyMapping { default_site: settings.default_site.clone(), ..KeyMapping::default() };
         Ok(Self {
@@ -144,7 +143,7 @@ impl Broker {
 
     /// What the connection says about itself; live.
     #[must_use]
-    pub fn status(&self) -> &BrokerStatus {
+    pub fn status(&self) -> &SourceStatus {
         &self.status
     }
 
@@ -184,7 +183,7 @@ impl Broker {
         let (acks, mut link) = link::open(&self.settings).map_err(|error| (error, false))?;
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let worker = Worker {
-            source: format!("mqtt {}", self.settings.name),
+            source: SourceId::new(Protocol::Mqtt, &self.settings.name),
             origin: self.settings.origin,
             templates: Arc::clone(&self.templates),
             mapping: self.mapping.clone(),
@@ -230,7 +229,7 @@ impl Broker {
                 }
                 Heard::Refused(reason) => {
                     tracing::error!(broker = %self.settings.name, reason, "topic refused by broker");
-                    self.status.trouble(&format!("topic refused: {reason}"));
+                    self.status.trouble(&format!("topic refused: {reason}"), self.clock.now());
                 }
                 Heard::Message(message) => {
                     if queue.send(message).await.is_err() {
@@ -241,6 +240,10 @@ impl Broker {
             }
         }
     }
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> SenseError {
+    SenseError::Settings { field, reason: reason.into() }
 }
 
 #[cfg(test)]

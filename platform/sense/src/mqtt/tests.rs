@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use kernel::SystemClock;
 
 use super::*;
-use crate::{Delivery, Receipt, SinkError};
+use crate::{Delivery, LinkState, Receipt, SinkError};
 
 const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -150,7 +150,7 @@ impl Running {
 
     async fn wait_for(&self, state: LinkState) {
         let deadline = tokio::time::Instant::now() + DEADLINE;
-        while self.broker.status().snapshot().state != state {
+        while self.broker.status().snapshot().link != state {
             assert!(
                 tokio::time::Instant::now() < deadline,
                 "{:?}",
@@ -237,7 +237,7 @@ async fn an_absent_broker_opens_the_breaker_and_says_why() {
     let (own, until) = (broker.clone(), stop.clone());
     let task = tokio::spawn(async move { own.run(Arc::new(Store::default()), until).await });
     let deadline = std::time::Instant::now() + DEADLINE;
-    while broker.status().snapshot().state != LinkState::Open {
+    while broker.status().snapshot().link != LinkState::Open {
         assert!(std::time::Instant::now() < deadline, "{:?}", broker.status().snapshot());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

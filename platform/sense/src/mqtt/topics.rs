@@ -23,7 +23,7 @@ enum Level {
 impl TopicTemplate {
     pub(super) fn parse(text: &str) -> Result<Self, SenseError> {
         let wrong =
-            |reason: &str| SenseError::Broker(format!("topic `{}`: {reason}", excerpt(text, 100)));
+            |reason: &str| super::invalid("topics", format!("`{}`: {reason}", excerpt(text, 100)));
         let mut levels = Vec::new();
         for level in text.split('/') {
             levels.push(match level {

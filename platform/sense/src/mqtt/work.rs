@@ -6,13 +6,12 @@ use kernel::{Backoff, Retryable, SharedClock, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::health::BrokerStatus;
 use super::link::{Acks, Message};
 use super::payload;
 use super::topics::{TopicKey, TopicTemplate};
 use crate::line::KeyMapping;
 use crate::rows::excerpt;
-use crate::{Delivery, Origin, ReadingSink, Receipt};
+use crate::{Delivery, Origin, ReadingSink, Receipt, SourceId, SourceStatus};
 
 /// Messages stored together: one wait for the disk serves them all.
 const BATCH_MAX: usize = 1_024;
@@ -27,12 +26,12 @@ const TOPICS_MAX: usize = 1_000;
 
 /// Takes messages from the connection, makes them durable, acknowledges them.
 pub(super) struct Worker {
-    pub(super) source: String,
+    pub(super) source: SourceId,
     pub(super) origin: Origin,
     pub(super) templates: Arc<Vec<TopicTemplate>>,
     pub(super) mapping: KeyMapping,
     pub(super) clock: SharedClock,
-    pub(super) status: BrokerStatus,
+    pub(super) status: SourceStatus,
     pub(super) sink: Arc<dyn ReadingSink>,
     pub(super) acks: Acks,
     pub(super) stop: CancellationToken,
@@ -134,7 +133,7 @@ impl Worker {
                 }
                 Err(error) => {
                     attempt += 1;
-                    self.status.trouble(&error.to_string());
+                    self.status.trouble(&error.to_string(), self.clock.now());
                     let again = error.is_retryable();
                     tracing::warn!(source = %self.source, attempt, again, error = %error, "readings not stored");
                 }
