@@ -25,6 +25,11 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
         program: "/usr/sbin/xfs_io",
         needed_for: "power loss (faults::power)",
     },
+    Package {
+        name: "python3-venv",
+        program: "/usr/lib/python3*/ensurepip/__init__.py",
+        needed_for: "the Python clients",
+    },
     Package { name: "chromium", program: "/usr/bin/chromium", needed_for: "the browser tests" },
 ];
 
