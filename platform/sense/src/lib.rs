@@ -17,7 +17,7 @@ pub use error::SenseError;
 pub use rows::{Hint, REFUSALS_NAMED_MAX, RowRefusal, Rows};
 pub use sink::{Delivery, Origin, ReadingSink, Receipt, Refusal, SinkError};
 pub use source::{
-    Connector, ConnectorKind, LinkState, Protocol, SourceError, SourceHealth, SourceId,
+    Connector, ConnectorKind, Field, FieldKind, LinkState, Protocol, SourceError, SourceHealth, SourceId,
     SourceStatus,
 };
 pub use time::parse_time;

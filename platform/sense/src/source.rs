@@ -243,9 +243,89 @@ pub trait Connector: Send + Sync {
     ) -> BoxFuture<'static, ()>;
 }
 
+/// How a field of settings is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    Text,
+    Number,
+    /// Text that is stored and never shown again.
+    Secret,
+    /// One of [`Field::options`].
+    Select,
+    /// Anything with parts of its own: a list, a map, `true` or `false`.
+    Json,
+}
+
+/// One field of a connector's settings, for the page that asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub kind: FieldKind,
+    pub required: bool,
+    /// Read by [`Self::kind`]: a number's digits, a JSON text, or the text itself.
+    pub default: Option<&'static str>,
+    pub options: &'static [&'static str],
+    pub help: &'static str,
+}
+
+impl Field {
+    /// A field that may be left out and has no default.
+    #[must_use]
+    pub const fn new(name: &'static str, label: &'static str, kind: FieldKind) -> Self {
+        Self { name, label, kind, required: false, default: None, options: &[], help: "" }
+    }
+
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn default(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    #[must_use]
+    pub const fn options(mut self, options: &'static [&'static str]) -> Self {
+        self.options = options;
+        self
+    }
+
+    #[must_use]
+    pub const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// The default as JSON has it.
+    #[must_use]
+    pub fn default_value(&self) -> Option<Value> {
+        let text = self.default?;
+        let value = match self.kind {
+            FieldKind::Number | FieldKind::Json => serde_json::from_str(text).ok(),
+            FieldKind::Text | FieldKind::Secret | FieldKind::Select => None,
+        };
+        Some(value.unwrap_or_else(|| Value::from(text)))
+    }
+}
+
 /// A kind of connector: turns settings into a source that is ready to run.
 pub trait ConnectorKind: Send + Sync {
     fn protocol(&self) -> Protocol;
+
+    /// For people: `Modbus TCP`.
+    fn title(&self) -> &'static str {
+        self.protocol().name()
+    }
+
+    /// What a page asks for to make such a source.
+    fn fields(&self) -> &'static [Field] {
+        &[]
+    }
 
     /// Checks the settings, a JSON object. Connects to nothing yet.
     ///
