@@ -9,6 +9,7 @@ pub mod json;
 pub mod line;
 pub mod mqtt;
 mod rows;
+mod settings;
 mod sink;
 mod source;
 mod time;

@@ -1,34 +1,28 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use rumqttc as v5;
 use rumqttc_v4 as v4;
 
-use super::topics::TopicTemplate;
-use super::{BrokerSettings, BrokerTls, MqttVersion};
+use super::{BrokerSettings, BrokerTls, Mapping, Message, MqttVersion};
 use crate::SenseError;
 
 /// Acknowledgements that may wait to be sent. Every packet id is outstanding at most once, so
 /// sending one never waits for the connection, which might itself wait for the store.
 const ACKS_MAX: usize = 65_536;
 /// Messages that a version 5 broker may send ahead of acknowledgements.
-const RECEIVE_MAX: u16 = 1_024;
+const RECEIVE_MAX: u16 = 8_192;
 /// A broker of version 5 keeps larger packets back by itself.
 const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// A broker of version 3.1.1 cannot be told a limit. To refuse the packet here would end the
+/// connection, and the broker would send it again for ever; so whatever MQTT allows is read, and
+/// a payload that is too large is refused by name and acknowledged.
+const V3_PACKET_BYTES_MAX: usize = 268_435_460;
 const REQUESTS_PER_TURN: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// One message with what is needed to acknowledge it.
-pub(super) struct Message {
-    pub(super) topic: Bytes,
-    pub(super) payload: Bytes,
-    pub(super) retain: bool,
-    token: Token,
-}
-
 /// Empty for messages that need no acknowledgement.
-enum Token {
+pub(super) enum Token {
     V3(Option<v4::ManualAck>),
     V5(Option<v5::ManualAck>),
 }
@@ -37,7 +31,7 @@ enum Token {
 pub(super) enum Heard {
     Connected { session_present: bool },
     Refused(String),
-    Message(Message),
+    Message(Message<Token>),
     Nothing,
 }
 
@@ -49,14 +43,10 @@ pub(super) enum Acks {
 
 impl Acks {
     /// Acknowledges one message. A connection that is gone needs none: the broker sends again.
-    pub(super) async fn send(&self, message: &Message) {
-        let gone = match (self, &message.token) {
-            (Self::V3(client), Token::V3(Some(ack))) => {
-                client.manual_ack(ack.clone()).await.is_err()
-            }
-            (Self::V5(client), Token::V5(Some(ack))) => {
-                client.manual_ack(ack.clone()).await.is_err()
-            }
+    pub(super) fn send(&self, token: Token) {
+        let gone = match (self, token) {
+            (Self::V3(client), Token::V3(Some(ack))) => client.try_manual_ack(ack).is_err(),
+            (Self::V5(client), Token::V5(Some(ack))) => client.try_manual_ack(ack).is_err(),
             _ => false,
         };
         if gone {
@@ -87,7 +77,7 @@ fn open_v3(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         .set_clean_session(false)
         .set_ack_mode(v4::AckMode::Manual)
         .set_max_request_batch(REQUESTS_PER_TURN)
-        .set_max_packet_size(PACKET_BYTES_MAX as usize, PACKET_BYTES_MAX as usize);
+        .set_max_packet_size(V3_PACKET_BYTES_MAX, PACKET_BYTES_MAX as usize);
     if let Some(username) = &settings.username {
         options.set_credentials(username.clone(), settings.password.clone().unwrap_or_default());
     }
@@ -143,17 +133,9 @@ type Certificates = (Option<Pem>, Option<(Pem, Pem)>);
 fn pem(tls: &BrokerTls) -> Result<Certificates, SenseError> {
     let own = match (&tls.cert_file, &tls.key_file) {
         (Some(cert), Some(key)) => Some((std::fs::read(cert)?, std::fs::read(key)?)),
-        (None, None) => None,
-        _ => {
-            let reason = "a client certificate needs both `cert_file` and `key_file`";
-            return Err(super::invalid("tls", reason));
-        }
+        _ => None,
     };
     let ca = tls.ca_file.as_ref().map(std::fs::read).transpose()?;
-    if ca.is_none() && own.is_some() {
-        let reason = "a client certificate needs `ca_file` too";
-        return Err(super::invalid("tls", reason));
-    }
     Ok((ca, own))
 }
 
@@ -173,10 +155,9 @@ impl Link {
         }
     }
 
-    pub(super) fn subscribe(&self, templates: &[TopicTemplate]) -> Result<(), SenseError> {
+    pub(super) fn subscribe(&self, mapping: &Mapping) -> Result<(), SenseError> {
         let failed = |error: String| SenseError::Connection(error);
-        for template in templates {
-            let filter = template.filter();
+        for filter in mapping.filters() {
             match self {
                 Self::V3 { client, .. } => client
                     .try_subscribe(filter, v4::QoS::AtLeastOnce)

@@ -6,10 +6,12 @@
 //! acknowledged, and a reading that comes twice is stored once, because it has the same sensor
 //! and time.
 
+mod intake;
+mod kind;
 mod link;
+mod measures;
 mod payload;
 mod topics;
-mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,15 +22,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::line::KeyMapping;
 use crate::{Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
-use link::{Heard, Link, Message};
-use topics::TopicTemplate;
-use work::Worker;
+pub use intake::{Intake, Mapping, Message};
+pub use kind::MqttKind;
+use link::{Heard, Link, Token};
 
 /// Messages that wait between the connection and the store.
-const QUEUE_MAX: usize = 1_024;
+const QUEUE_MAX: usize = 8_192;
 /// Failures in a row after which the breaker opens: then only one try a minute is made.
 const BREAKER_FAILURES: u32 = 5;
 const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
@@ -44,7 +45,7 @@ pub enum MqttVersion {
 
 /// How the connection is protected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct BrokerTls {
     /// PEM file with the authorities to trust; the system's when left out.
     pub ca_file: Option<PathBuf>,
@@ -53,9 +54,22 @@ pub struct BrokerTls {
     pub key_file: Option<PathBuf>,
 }
 
+impl BrokerTls {
+    fn check(&self) -> Result<(), SenseError> {
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            let reason = "a client certificate needs both `cert_file` and `key_file`";
+            return Err(invalid("tls", reason));
+        }
+        if self.ca_file.is_none() && self.cert_file.is_some() {
+            return Err(invalid("tls", "a client certificate needs `ca_file` too"));
+        }
+        Ok(())
+    }
+}
+
 /// One broker to read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct BrokerSettings {
     /// For logs, health and the source of deliveries.
     pub name: String,
@@ -100,8 +114,7 @@ impl Default for BrokerSettings {
 #[derive(Clone)]
 pub struct Broker {
     settings: Arc<BrokerSettings>,
-    templates: Arc<Vec<TopicTemplate>>,
-    mapping: KeyMapping,
+    mapping: Mapping,
     clock: SharedClock,
     status: SourceStatus,
     backoff: Backoff,
@@ -119,21 +132,23 @@ impl Broker {
     /// # Errors
     /// When a topic template or the client id cannot be used.
     pub fn new(settings: BrokerSettings, clock: SharedClock) -> Result<Self, SenseError> {
+        if settings.host.trim().is_empty() {
+            return Err(invalid("host", "is empty"));
+        }
+        if settings.port == 0 {
+            return Err(invalid("port", "0 is no port to connect to"));
+        }
         if settings.client_id.is_empty() {
             return Err(invalid("client_id", "is empty"));
         }
-        if settings.topics.is_empty() {
-            return Err(invalid("topics", "none are named"));
+        if let Some(tls) = &settings.tls {
+            tls.check()?;
         }
-        let templates = settings.topics.iter().map(|text| TopicTemplate::parse(text));
-        let templates = templates.collect::<Result<Vec<_>, _>>()?;
+        let mapping = Mapping::new(&settings.topics, &settings.default_site)?;
         let id = SourceId::new(Protocol::Mqtt, &settings.name);
         let status = SourceStatus::new(id, format!("{}:{}", settings.host, settings.port));
-        let mapping =
-            KeyMapping { default_site: settings.default_site.clone(), ..KeyMapping::default() };
         Ok(Self {
             settings: Arc::new(settings),
-            templates: Arc::new(templates),
             mapping,
             clock,
             status,
@@ -182,15 +197,12 @@ impl Broker {
     ) -> Result<(), (SenseError, bool)> {
         let (acks, mut link) = link::open(&self.settings).map_err(|error| (error, false))?;
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let worker = Worker {
-            source: SourceId::new(Protocol::Mqtt, &self.settings.name),
-            origin: self.settings.origin,
-            templates: Arc::clone(&self.templates),
+        let intake = Intake {
             mapping: self.mapping.clone(),
+            origin: self.settings.origin,
             clock: Arc::clone(&self.clock),
             status: self.status.clone(),
             sink,
-            acks,
             stop: stop.clone(),
         };
         let pump = async {
@@ -202,7 +214,7 @@ impl Broker {
             ended
         };
         // What was read when the connection ends is still stored, so that it need not come twice.
-        let (ended, ()) = tokio::join!(pump, worker.run(waiting));
+        let (ended, ()) = tokio::join!(pump, intake.run(waiting, |token| acks.send(token)));
         if ended.is_ok() {
             link.farewell().await;
         }
@@ -212,7 +224,7 @@ impl Broker {
     async fn pump(
         &self,
         link: &mut Link,
-        queue: &mpsc::Sender<Message>,
+        queue: &mpsc::Sender<Message<Token>>,
         first: bool,
     ) -> Result<(), (SenseError, bool)> {
         let mut connected = false;
@@ -224,7 +236,7 @@ impl Broker {
                     self.status.connected(self.clock.now());
                     // A session that persists keeps its topics, unless they were configured anew.
                     if first || !session_present {
-                        link.subscribe(&self.templates).map_err(|error| (error, true))?;
+                        link.subscribe(&self.mapping).map_err(|error| (error, true))?;
                     }
                 }
                 Heard::Refused(reason) => {

@@ -1,5 +1,6 @@
-use kernel::{Quality, Reading, Reason, SensorKey, Timestamp};
+use kernel::{Quality, Reading, Reason, Timestamp};
 
+use super::measures;
 use super::topics::TopicKey;
 use crate::line::{KeyMapping, Precision};
 use crate::rows::excerpt;
@@ -8,8 +9,8 @@ use crate::{Rows, json, line};
 /// Bytes of one message; larger ones are refused by name.
 const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads a message: a plain number, JSON as the HTTP door takes it, or line protocol. A row that
-/// names no sensor belongs to the one that the topic names.
+/// Reads a message: a plain number, JSON as the HTTP door takes it, an object of measures, or line
+/// protocol. A row that names no sensor belongs to the one that the topic names.
 pub(super) fn parse(
     payload: &[u8],
     key: &TopicKey,
@@ -18,9 +19,8 @@ pub(super) fn parse(
     now: Timestamp,
 ) -> Rows {
     let mut rows = match key {
-        TopicKey::Named(key) => read(payload, Some(key), mapping, now),
-        TopicKey::Unnamed => read(payload, None, mapping, now),
         TopicKey::Wrong(reason) => refusal("topic", reason),
+        key => read(payload, key, mapping, now),
     };
     if retained {
         // A kept message may be of any age: without a time of its own it is not the present.
@@ -37,26 +37,42 @@ fn refusal(field: &str, reason: &str) -> Rows {
     rows
 }
 
-fn read(payload: &[u8], key: Option<&SensorKey>, mapping: &KeyMapping, now: Timestamp) -> Rows {
+fn read(payload: &[u8], key: &TopicKey, mapping: &KeyMapping, now: Timestamp) -> Rows {
     if payload.len() > PAYLOAD_BYTES_MAX {
         let bytes = payload.len();
         return refusal("payload", &format!("{bytes} bytes; at most {PAYLOAD_BYTES_MAX} are read"));
     }
     match payload.trim_ascii() {
         [] => refusal("payload", "empty"),
-        text @ [b'{' | b'[', ..] => json::parse_for(key, text, now)
-            .unwrap_or_else(|error| refusal("payload", &error.to_string())),
+        text @ [b'{' | b'[', ..] => read_json(text, key, now),
         text if text.contains(&b'=') => line::parse(text, Precision::Nanoseconds, mapping, now),
         text => plain(text, key, now),
     }
 }
 
-fn plain(text: &[u8], key: Option<&SensorKey>, now: Timestamp) -> Rows {
-    let Some(sensor) = key else {
+fn read_json(text: &[u8], key: &TopicKey, now: Timestamp) -> Rows {
+    let (sensor, base) = match key {
+        TopicKey::Named(key) => (Some(key), Some(key.as_str())),
+        TopicKey::Asset(asset) => (None, Some(asset.as_str())),
+        TopicKey::Unnamed | TopicKey::Wrong(_) => (None, None),
+    };
+    if measures::is_of_measures(text) {
+        return measures::read(text, base, now);
+    }
+    json::parse_for(sensor, text, now)
+        .unwrap_or_else(|error| refusal("payload", &error.to_string()))
+}
+
+fn plain(text: &[u8], key: &TopicKey, now: Timestamp) -> Rows {
+    let TopicKey::Named(sensor) = key else {
         return refusal("topic", "a plain number needs a topic that names its sensor");
     };
     let shown = || excerpt(&String::from_utf8_lossy(text), 40);
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    let number = match text {
+        b"true" => Some(1.0),
+        b"false" => Some(0.0),
+        text => std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()),
+    };
     match number {
         Some(value) if value.is_finite() => {
             let quality = Quality::Good;
@@ -71,6 +87,8 @@ fn plain(text: &[u8], key: Option<&SensorKey>, now: Timestamp) -> Rows {
 
 #[cfg(test)]
 mod tests {
+    use kernel::SensorKey;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -93,6 +111,26 @@ mod tests {
         assert_eq!(own.readings[0].sensor.as_str(), "x/y/z");
         let line = take("temp,site=x,asset=y value=3", &TopicKey::Unnamed, false);
         assert_eq!(line.readings[0].sensor.as_str(), "x/y/temp");
+    }
+
+    #[test]
+    fn an_object_of_measures_hangs_below_the_topic() {
+        let asset = TopicKey::Asset("n/p-2".to_owned());
+        let rows = take(r#"{"temp": 1, "hum": 2}"#, &asset, false);
+        let keys: Vec<&str> = rows.readings.iter().map(|r| r.sensor.as_str()).collect();
+        assert_eq!(keys, ["n/p-2/hum", "n/p-2/temp"]);
+        assert_eq!(take(r#"{"x": 1}"#, &named(), false).readings[0].sensor.as_str(), "a/b/c/x");
+        assert_eq!(take("7", &asset, false).refused[0].field, "topic");
+        assert_eq!(take("true", &named(), false).readings[0].value, 1.0);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_and_payloads_too_large_are_refused() {
+        for payload in [&b"\xff\xfe"[..], b"{\"\xff\": 1}", &vec![b'1'; PAYLOAD_BYTES_MAX + 1]] {
+            let rows = parse(payload, &named(), false, &KeyMapping::default(), NOW);
+            assert_eq!((rows.readings.len(), rows.refused_total), (0, 1));
+            assert_eq!(rows.refused[0].field, "payload");
+        }
     }
 
     #[test]

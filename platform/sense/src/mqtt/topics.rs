@@ -6,6 +6,8 @@ use crate::rows::excerpt;
 /// A topic filter with places for the parts of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TopicTemplate {
+    /// `$share/group/`, which stands in the subscription and never in a topic.
+    share: String,
     levels: Vec<Level>,
 }
 
@@ -24,6 +26,10 @@ impl TopicTemplate {
     pub(super) fn parse(text: &str) -> Result<Self, SenseError> {
         let wrong =
             |reason: &str| super::invalid("topics", format!("`{}`: {reason}", excerpt(text, 100)));
+        let (share, text) = shared(text).map_err(wrong)?;
+        if text.is_empty() {
+            return Err(wrong("is empty"));
+        }
         let mut levels = Vec::new();
         for level in text.split('/') {
             levels.push(match level {
@@ -46,10 +52,14 @@ impl TopicTemplate {
         }
         let measures = levels.iter().any(|l| matches!(l, Level::Measure | Level::MeasureRest));
         let assets = levels.contains(&Level::Asset);
-        if measures != assets {
-            return Err(wrong("{asset} and {measure} go together"));
+        if measures && !assets {
+            return Err(wrong("{measure} needs an {asset}"));
         }
-        Ok(Self { levels })
+        let twice = |place: &Level| levels.iter().filter(|level| *level == place).count() > 1;
+        if [Level::Site, Level::Asset, Level::Measure].iter().any(twice) {
+            return Err(wrong("a place stands there twice"));
+        }
+        Ok(Self { share: share.to_owned(), levels })
     }
 
     /// As it is subscribed to.
@@ -63,7 +73,7 @@ impl TopicTemplate {
                 Level::Any | Level::Site | Level::Asset | Level::Measure => "+",
             })
             .collect();
-        parts.join("/")
+        format!("{}{}", self.share, parts.join("/"))
     }
 
     /// `None` when the topic is none of this template; else the key it names, if it names one.
@@ -94,8 +104,12 @@ impl TopicTemplate {
         if parts.next().is_some() {
             return None;
         }
-        if asset.is_empty() && measure.is_empty() {
+        let names = |wanted: &Level| self.levels.contains(wanted);
+        if !names(&Level::Asset) {
             return Some(TopicKey::Unnamed);
+        }
+        if !names(&Level::Measure) && !names(&Level::MeasureRest) {
+            return Some(TopicKey::asset(site, asset));
         }
         let text = format!("{site}/{asset}/{measure}");
         Some(match SensorKey::new(&text) {
@@ -109,9 +123,33 @@ impl TopicTemplate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TopicKey {
     Named(SensorKey),
+    /// `site/asset`; the payload names the measures.
+    Asset(String),
     /// The payload must name it.
     Unnamed,
     Wrong(String),
+}
+
+impl TopicKey {
+    fn asset(site: &str, asset: &str) -> Self {
+        let text = format!("{site}/{asset}");
+        match SensorKey::new(&format!("{text}/x")) {
+            Ok(_) => Self::Asset(text),
+            Err(error) => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// Splits `$share/group/` off.
+fn shared(text: &str) -> Result<(&str, &str), &'static str> {
+    const WRONG: &str = "a shared subscription is $share/group/topic";
+    if text != "$share" && !text.starts_with("$share/") {
+        return Ok(("", text));
+    }
+    let group_at = "$share/".len();
+    let group = text.get(group_at..).and_then(|rest| rest.split_once('/')).ok_or(WRONG)?;
+    let sound = !group.0.is_empty() && !group.0.contains(['+', '#', '{']) && !group.1.is_empty();
+    if sound { Ok(text.split_at(group_at + group.0.len() + 1)) } else { Err(WRONG) }
 }
 
 #[cfg(test)]
@@ -121,6 +159,7 @@ mod tests {
     fn read(template: &str, topic: &str) -> Option<String> {
         match TopicTemplate::parse(template).unwrap().read(topic, "home")? {
             TopicKey::Named(key) => Some(key.to_string()),
+            TopicKey::Asset(asset) => Some(format!("{asset}/*")),
             TopicKey::Unnamed => Some("unnamed".to_owned()),
             TopicKey::Wrong(_) => Some("wrong".to_owned()),
         }
@@ -137,11 +176,34 @@ mod tests {
         assert_eq!(read(deep, "p-2/x/bearing/de").as_deref(), Some("home/p-2/bearing/de"));
         assert_eq!(read("raw/#", "raw/a/b").as_deref(), Some("unnamed"));
         assert_eq!(TopicTemplate::parse(deep).unwrap().filter(), "+/+/#");
+        assert_eq!(read("tele/{asset}/SENSOR", "tele/p-2/SENSOR").as_deref(), Some("home/p-2/*"));
+        assert_eq!(read("{site}/{asset}/#", "n/p-2/a/b").as_deref(), Some("n/p-2/*"));
+        assert_eq!(read("{site}/{asset}/{measure*}", "n/p-2").as_deref(), Some("wrong"));
+        assert_eq!(read("{site}/{asset}", "/p").as_deref(), Some("wrong"));
+    }
+
+    #[test]
+    fn a_shared_subscription_is_no_part_of_the_topic() {
+        let shared = "$share/plainview/plant/{site}/{asset}/{measure}";
+        assert_eq!(read(shared, "plant/n/p-2/temp").as_deref(), Some("n/p-2/temp"));
+        assert_eq!(TopicTemplate::parse(shared).unwrap().filter(), "$share/plainview/plant/+/+/+");
     }
 
     #[test]
     fn senseless_templates_are_refused() {
-        for text in ["a/#/b", "{site}/{asset}", "a/{b}", "{measure*}/{asset}", "a+"] {
+        for text in [
+            "a/#/b",
+            "{site}/{measure}",
+            "{site}/{site}/{asset}",
+            "a/{b}",
+            "{measure*}/{asset}",
+            "a+",
+            "",
+            "$share",
+            "$share/a",
+            "$share/+/a",
+            "$share//a",
+        ] {
             assert!(TopicTemplate::parse(text).is_err(), "{text}");
         }
     }

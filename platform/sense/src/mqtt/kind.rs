@@ -1,0 +1,123 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use kernel::SharedClock;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerSettings};
+use crate::source::{Field, FieldKind};
+use crate::{Connector, ConnectorKind, Protocol, ReadingSink, SenseError, SourceStatus, settings};
+
+/// External MQTT brokers, as one of the connectors that settings can name.
+#[derive(Clone, Debug, Default)]
+pub struct MqttKind {
+    /// Used when neither the topic nor the settings name a site.
+    pub default_site: Option<String>,
+}
+
+const FIELDS: &[Field] = &[
+    Field::new("host", "Host", FieldKind::Text).default("127.0.0.1"),
+    Field::new("port", "Port", FieldKind::Number).default("1883"),
+    Field::new("version", "MQTT version", FieldKind::Select).options(&["5", "3.1.1"]).default("5"),
+    Field::new("client_id", "Client id", FieldKind::Text)
+        .default("plainview")
+        .help("Names the session at the broker: one per source, and the same for ever."),
+    Field::new("username", "User", FieldKind::Text),
+    Field::new("password", "Password", FieldKind::Secret),
+    Field::new("tls", "TLS", FieldKind::Json)
+        .help("{} for TLS with the system's authorities; else ca_file, cert_file, key_file."),
+    Field::new("topics", "Topics", FieldKind::Json)
+        .default("[\"plainview/{site}/{asset}/{measure*}\"]")
+        .help("Topics with places for the parts of the key; + and # match without meaning."),
+    Field::new("default_site", "Site", FieldKind::Text).help("Used when a topic names no site."),
+    Field::new("keep_alive_s", "Keep alive, s", FieldKind::Number).default("30"),
+    Field::new("origin", "Origin", FieldKind::Select)
+        .options(&["real", "simulated", "replayed"])
+        .default("real"),
+];
+
+impl ConnectorKind for MqttKind {
+    fn protocol(&self) -> Protocol {
+        Protocol::Mqtt
+    }
+
+    fn title(&self) -> &'static str {
+        "MQTT broker"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        settings: &Value,
+        clock: SharedClock,
+    ) -> Result<Arc<dyn Connector>, SenseError> {
+        let mut read: BrokerSettings = settings::read(settings, FIELDS)?;
+        name.clone_into(&mut read.name);
+        if let (Some(site), None) = (&self.default_site, settings.get("default_site")) {
+            read.default_site.clone_from(site);
+        }
+        Ok(Arc::new(Broker::new(read, clock)?))
+    }
+}
+
+impl Connector for Broker {
+    fn status(&self) -> &SourceStatus {
+        self.status()
+    }
+
+    fn run(
+        self: Arc<Self>,
+        sink: Arc<dyn ReadingSink>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move { Self::run(&self, sink, stop).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::SystemClock;
+    use serde_json::json;
+
+    fn built(settings: &Value) -> Result<String, (&'static str, String)> {
+        match MqttKind::default().build("north", settings, SystemClock::shared()) {
+            Ok(connector) => Ok(connector.status().snapshot().address),
+            Err(SenseError::Settings { field, reason }) => Err((field, reason)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn settings_at_fault_are_named() {
+        assert_eq!(built(&json!({ "host": "broker" })).unwrap(), "broker:1883");
+        let field = |settings: Value| built(&settings).unwrap_err().0;
+        assert_eq!(field(json!({ "port": "many" })), "port");
+        assert_eq!(field(json!({ "port": 0 })), "port");
+        assert_eq!(field(json!({ "host": "" })), "host");
+        assert_eq!(field(json!({ "version": "4" })), "version");
+        assert_eq!(field(json!({ "client_id": "" })), "client_id");
+        assert_eq!(field(json!({ "topics": [] })), "topics");
+        assert_eq!(field(json!({ "topics": ["a/{b}"] })), "topics");
+        assert_eq!(field(json!({ "topics": ["a/#", 7] })), "topics");
+        assert_eq!(field(json!({ "tls": { "cert_file": "x" } })), "tls");
+        assert_eq!(field(json!({ "tls": { "ca": "x" } })), "tls");
+        let (field, reason) = built(&json!({ "hots": "broker" })).unwrap_err();
+        assert!(field == "settings" && reason.contains("hots"), "{field}: {reason}");
+    }
+
+    #[test]
+    fn defaults_shown_are_the_defaults_used() {
+        let defaults: serde_json::Map<_, _> = FIELDS
+            .iter()
+            .filter_map(|field| Some((field.name.to_owned(), field.default_value()?)))
+            .collect();
+        let shown: BrokerSettings = settings::read(&Value::Object(defaults), FIELDS).unwrap();
+        assert_eq!(shown, BrokerSettings::default());
+    }
+}
