@@ -18,7 +18,7 @@ pub use error::SeriesError;
 pub type SharedSeries = Arc<dyn Series>;
 
 /// Stands for one sensor inside one series store; never leaves the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct SeriesId(pub u32);
 
 /// Position of a batch in the log. Grows by one for each batch, never reused.
@@ -90,6 +90,23 @@ impl Bucket {
     }
 }
 
+/// Summary of the readings of many sensors in `[start, start + width)`. Bad readings are left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Aggregate {
+    pub start: Timestamp,
+    pub count: u64,
+    pub min: f64,
+    pub max: f64,
+    pub sum: f64,
+}
+
+impl Aggregate {
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+}
+
 /// A stretch of event time, start included, end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -108,10 +125,30 @@ pub struct SeriesStatus {
     pub bytes_on_disk: u64,
     /// Blocks that failed their checksum and are no longer served.
     pub quarantined: u64,
+    /// The newest of them, oldest first, at most [`DAMAGE_LISTED_MAX`].
+    pub damage: Vec<Damage>,
     /// Each reader that holds the log back, with the offset it has finished.
     pub held: BTreeMap<String, u64>,
     /// `None` when appends succeed; otherwise why they do not.
     pub fault: Option<String>,
+}
+
+/// A piece of storage that failed its checksum and is no longer served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Grows with each find; never used twice by one store.
+    pub id: u64,
+    /// The file, below the store's directory.
+    pub file: String,
+    /// Where in the file; `None` for all of it.
+    pub place: Option<u64>,
+    /// First and last sensor that may have lost readings; `None` when that is not known.
+    pub series: Option<(SeriesId, SeriesId)>,
+    /// The stretch of event time that the lost readings are from.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub reason: String,
+    pub found: Timestamp,
 }
 
 /// A value put right after the fact.
@@ -190,6 +227,15 @@ pub trait Series: Send + Sync {
         width: Duration,
     ) -> BoxFuture<'_, Result<Vec<Bucket>, SeriesError>>;
 
+    /// The readings of all these sensors together, summarised into buckets as in
+    /// [`Series::buckets`]. A sensor named twice counts once.
+    fn aggregate<'a>(
+        &'a self,
+        ids: &'a [SeriesId],
+        span: Span,
+        width: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Aggregate>, SeriesError>>;
+
     /// The reading with the greatest event time of each sensor asked for.
     fn latest<'a>(
         &'a self,
@@ -221,3 +267,5 @@ pub trait Series: Send + Sync {
 
 /// Most buckets one question may ask for.
 pub const BUCKETS_MAX: usize = 20_000;
+/// Most damaged places that a status lists; the others are only counted.
+pub const DAMAGE_LISTED_MAX: usize = 256;

@@ -200,6 +200,7 @@ async fn ask(store: &SharedSeries, ids: &[SeriesId], model: &Model, question: &Q
         }
     }
     let width = Duration::from_micros(width as u64);
+    ask_all(store, ids, model, (from, to), width).await;
     let mut got = store.buckets(id, span(from, to), width).await.unwrap();
     assert_eq!(got.len(), buckets.len());
     for (got, wanted) in got.iter_mut().zip(&buckets) {
@@ -209,5 +210,41 @@ async fn ask(store: &SharedSeries, ids: &[SeriesId], model: &Model, question: &Q
         assert!(close, "{got:?} {wanted:?}");
         got.sum = wanted.sum;
         assert_eq!(got, wanted);
+    }
+}
+
+/// The same question about all sensors together.
+async fn ask_all(
+    store: &SharedSeries,
+    ids: &[SeriesId],
+    model: &Model,
+    (from, to): (i64, i64),
+    width: Duration,
+) {
+    let micros = width.as_micros() as i64;
+    let mut wanted: BTreeMap<i64, (u64, f64, f64, f64)> = BTreeMap::new();
+    for ((_, at), (value, quality)) in model.iter().filter(|((_, at), _)| (from..to).contains(at)) {
+        if Quality::from_byte(*quality).is_bad() {
+            continue;
+        }
+        let bucket = wanted.entry(at.div_euclid(micros) * micros).or_insert((
+            0,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.0,
+        ));
+        bucket.0 += 1;
+        bucket.1 = bucket.1.min(*value);
+        bucket.2 = bucket.2.max(*value);
+        bucket.3 += value;
+    }
+    // A sensor named twice counts once.
+    let asked: Vec<_> = ids.iter().chain(&ids[..1]).copied().collect();
+    let got = store.aggregate(&asked, span(from, to), width).await.unwrap();
+    assert_eq!(got.len(), wanted.len());
+    for (got, (start, (count, min, max, sum))) in got.iter().zip(wanted) {
+        assert_eq!((got.start.as_micros(), got.count, got.min, got.max), (start, count, min, max));
+        let close = (got.sum - sum).abs() <= 1e-9 * (1.0 + sum.abs()) * count as f64;
+        assert!(close, "{got:?} {sum}");
     }
 }

@@ -3,6 +3,7 @@
 //! The unsealed readings are copied first. What is sealed meanwhile is then seen twice, which
 //! merging by time makes harmless; the other order could miss it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::block::{Columns, Figures, Slot, Summary, point};
 use super::day::DayReader;
 use super::memory::read;
 use super::{Shared, day};
-use crate::series::{BUCKETS_MAX, Bucket, Point, SeriesError, SeriesId, Span};
+use crate::series::{Aggregate, BUCKETS_MAX, Bucket, Point, SeriesError, SeriesId, Span};
 
 /// What a walk over time meets.
 enum Piece<'a> {
@@ -58,6 +59,31 @@ pub(super) fn buckets(
     walk(shared, id, span, &mut buckets)?;
     buckets.close();
     Ok(buckets.done)
+}
+
+/// The buckets of all these sensors together.
+pub(super) fn aggregate(
+    shared: &Shared,
+    ids: &[SeriesId],
+    span: Span,
+    width: Duration,
+) -> Result<Vec<Aggregate>, SeriesError> {
+    let mut all: BTreeMap<Timestamp, Aggregate> = BTreeMap::new();
+    for id in ids {
+        for b in buckets(shared, *id, span, width)? {
+            let Bucket { start, count, min, max, sum, .. } = b;
+            let one = Aggregate { start, count, min, max, sum };
+            all.entry(start).and_modify(|known| join(known, &one)).or_insert(one);
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+fn join(known: &mut Aggregate, more: &Aggregate) {
+    known.count += more.count;
+    known.min = known.min.min(more.min);
+    known.max = known.max.max(more.max);
+    known.sum += more.sum;
 }
 
 /// The sealed value at exactly this time.

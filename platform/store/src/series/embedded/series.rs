@@ -16,7 +16,7 @@ use super::writer::{Command, Fault};
 use super::{BATCH_READINGS_MAX, Embedded, Request, SENSORS_MAX, Shared};
 use super::{UNSEALED_FACTOR_MAX, checked, codec, read as answers};
 use crate::series::{
-    Batch, Bucket, Corrected, Correction, Offset, Point, Series, SeriesError, SeriesId,
+    Aggregate, Batch, Bucket, Corrected, Correction, Offset, Point, Series, SeriesError, SeriesId,
     SeriesStatus, Span, Tail,
 };
 
@@ -122,6 +122,22 @@ impl Series for Embedded {
         .boxed()
     }
 
+    fn aggregate<'a>(
+        &'a self,
+        ids: &'a [SeriesId],
+        span: Span,
+        width: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Aggregate>, SeriesError>> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        self.blocking(move |shared| {
+            ids.iter().try_for_each(|id| shared.known(*id))?;
+            answers::aggregate(shared, &ids, span, width)
+        })
+        .boxed()
+    }
+
     fn latest<'a>(
         &'a self,
         ids: &'a [SeriesId],
@@ -191,6 +207,7 @@ impl Series for Embedded {
                 unsealed: last.0.saturating_sub(shared.sealed.load(Relaxed)),
                 bytes_on_disk: bytes_in(&shared.options.dir)? + bytes_in(shared.days.dir())?,
                 quarantined: shared.days.quarantined() + lost,
+                damage: Vec::new(),
                 held: lock(&shared.held).clone(),
                 fault: lock(&shared.fault).as_ref().map(|fault| fault.reason().to_owned()),
             })
