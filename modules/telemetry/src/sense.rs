@@ -57,7 +57,17 @@ pub(crate) fn validate(
         return Err(fault("value", "the value is not finite"));
     }
     let value = in_unit(reading, known.unit)?;
-    let at = reading.at;
+    judge(Point { at: reading.at, value, quality: reading.quality }, known, seen, now)
+}
+
+/// Judges a finite value that is in the sensor's unit already.
+pub(crate) fn judge(
+    point: Point,
+    known: &Known,
+    seen: Option<Seen>,
+    now: Timestamp,
+) -> Result<Valid, Fault> {
+    let Point { at, value, mut quality } = point;
     if at < PAST_REFUSED || !at.is_representable() {
         return Err(fault("at", format!("{at} lies before 1900; is the unit of time right?")));
     }
@@ -65,7 +75,6 @@ pub(crate) fn validate(
     if ahead > FUTURE_REFUSED_S {
         return Err(fault("at", format!("{at} lies more than a day ahead of this server's clock")));
     }
-    let mut quality = reading.quality;
     if ahead >= FUTURE_FLAGGED_S {
         quality = quality.worst(Quality::Uncertain(Reason::FutureTime));
     }

@@ -3,6 +3,8 @@
 //! Each line stands for itself: a faulty one is named by its number, the others are taken. Text
 //! fields are no readings and are passed over. A newline always ends a line.
 
+mod known;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -10,6 +12,8 @@ use kernel::{Quality, Reading, SensorKey, Timestamp};
 
 use crate::rows::excerpt;
 use crate::{Rows, SenseError};
+
+pub use known::{KnownLines, KnownRows};
 
 /// Bytes in one line.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -145,17 +149,32 @@ fn fault(field: &'static str, reason: impl Into<String>) -> Fault {
     (Cow::Borrowed(field), reason.into())
 }
 
+/// Series and field of a reading, as they stand on its line. Empty when a `unit` tag makes the
+/// value depend on more than them.
+pub type Written<'a> = (&'a [u8], &'a [u8]);
+
 /// Reads a body of lines. Lines without a time are of `now`.
 #[must_use]
 pub fn parse(body: &[u8], precision: Precision, mapping: &KeyMapping, now: Timestamp) -> Rows {
+    let lines = body.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.map(|(index, line)| (index + 1, line.trim_ascii()));
+    parse_lines(lines, precision, mapping, now).0
+}
+
+/// Reads numbered lines; for each reading also how its sensor was written.
+pub fn parse_lines<'a>(
+    lines: impl Iterator<Item = (usize, &'a [u8])>,
+    precision: Precision,
+    mapping: &KeyMapping,
+    now: Timestamp,
+) -> (Rows, Vec<Written<'a>>) {
     let mut rows = Rows::default();
-    let mut known: HashMap<&[u8], Mapped<'_>> = HashMap::new();
-    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii();
+    let mut written = Vec::new();
+    let mut known: HashMap<&[u8], Mapped<'a>> = HashMap::new();
+    for (number, line) in lines {
         if line.is_empty() || line[0] == b'#' {
             continue;
         }
-        let number = index + 1;
         if line.len() > LINE_BYTES_MAX {
             let length = line.len();
             rows.refuse(
@@ -167,14 +186,15 @@ pub fn parse(body: &[u8], precision: Precision, mapping: &KeyMapping, now: Times
         }
         let before = rows.readings.len();
         let reader = LineReader { line, precision, mapping, now, number };
-        if let Err((field, reason)) = reader.read(&mut known, &mut rows) {
+        if let Err((field, reason)) = reader.read(&mut known, &mut rows, &mut written) {
             // A line is taken whole or not at all.
             rows.readings.truncate(before);
             rows.rows.truncate(before);
+            written.truncate(before);
             rows.refuse(number, field, reason);
         }
     }
-    rows
+    (rows, written)
 }
 
 struct LineReader<'a, 'm> {
@@ -190,6 +210,7 @@ impl<'a> LineReader<'a, '_> {
         &self,
         known: &mut HashMap<&'a [u8], Mapped<'a>>,
         rows: &mut Rows,
+        written: &mut Vec<Written<'a>>,
     ) -> Result<(), Fault> {
         let line = self.line;
         let split = unescaped(line, b" ").ok_or_else(|| fault("line", "no fields"))?;
@@ -208,7 +229,13 @@ impl<'a> LineReader<'a, '_> {
             if count > FIELDS_MAX {
                 return Err(fault("line", format!("more than {FIELDS_MAX} fields")));
             }
+            let (before, equals) = (rows.readings.len(), unescaped(rest, b"=").unwrap_or(0));
+            let name = &rest[..equals];
             rest = self.field(rest, mapped, at, rows)?;
+            if rows.readings.len() > before {
+                let plain = mapped.name.tag("unit").is_none();
+                written.push(if plain { (series, name) } else { (&[], &[]) });
+            }
         }
         if count == 0 { Err(fault("line", "no fields")) } else { Ok(()) }
     }

@@ -45,12 +45,7 @@ impl Rows {
         self.readings.push(reading);
     }
 
-    pub(crate) fn refuse(
-        &mut self,
-        row: usize,
-        field: impl Into<String>,
-        reason: impl Into<String>,
-    ) {
+    pub fn refuse(&mut self, row: usize, field: impl Into<String>, reason: impl Into<String>) {
         self.refused_total += 1;
         if self.refused.len() < REFUSALS_NAMED_MAX {
             self.refused.push(RowRefusal { row, field: field.into(), reason: reason.into() });

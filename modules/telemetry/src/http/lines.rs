@@ -2,8 +2,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sense::line::{self, Precision};
-use sense::{Delivery, Origin, Protocol, SourceId};
+use sense::line::Precision;
+use sense::{Origin, Protocol, SourceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Caller, FieldError, Problem, Query, RawBody, RequestId, Role};
@@ -11,7 +11,7 @@ use web::{Caller, FieldError, Problem, Query, RawBody, RequestId, Role};
 use super::ingest::faults;
 use super::{correlation, invalid};
 use crate::error;
-use crate::service::Telemetry;
+use crate::service::{Head, Telemetry};
 
 #[derive(Clone, Debug, Deserialize, garde::Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -118,15 +118,13 @@ async fn take(
     };
     let correlation_id = correlation(headers)?;
     let received = service.clock.now();
-    let mut rows = line::parse(body, precision, &service.settings.mapping, received);
-    let delivery = Delivery {
+    let head = Head {
         source: SourceId::new(Protocol::LineProtocol, &caller.name),
         origin: params.origin,
         correlation: Some(correlation_id),
         received,
-        readings: std::mem::take(&mut rows.readings),
     };
-    let receipt = service.take(delivery, &[]).await?;
+    let (rows, receipt) = service.take_lines(body, precision, head).await?;
     service.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     if rejected == 0 {

@@ -12,6 +12,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) batches: AtomicU64,
+    /// Deliveries begun, whatever became of them.
+    pub(crate) intakes: AtomicU64,
     /// Good, uncertain, bad.
     pub(crate) by_quality: [AtomicU64; 3],
     pub(crate) duplicates: AtomicU64,

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use kernel::{Reading, Retryable, SensorKey, SensorKind, Unit};
-use sense::{Delivery, Hint, Origin, ReadingSink, Receipt, Refusal, SinkError};
+use sense::{Delivery, Hint, ReadingSink, Receipt, Refusal, SinkError};
 use serde_json::Value;
-use store::series::Batch;
 
 use super::Telemetry;
-use super::counters::add;
-use super::registry::{Entry, class_index};
+use super::intake::Head;
+use super::registry::Entry;
 use crate::error::TelemetryError;
 use crate::model::{Profile, Sensor, TrustState, UnknownSensors};
 use crate::records;
-use crate::sense::{Fault, Seen, validate};
+use crate::sense::{Fault, validate};
 
 /// Takes readings for the plant this process watches. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -48,73 +47,25 @@ impl Telemetry {
             self.admit(&delivery, hints, &mut entries).await?;
         }
         self.adopt_units(&delivery, &mut entries).await?;
-        let (batch, kept, refused) = self.judge(&delivery, &entries);
-        for refusal in &refused {
-            self.counters.count_fault(refusal.field);
-        }
-        if batch.is_empty() {
-            return Ok(Receipt { accepted: 0, refused, offset: None });
-        }
-        let accepted = batch.len();
-        let points: Vec<_> = kept.iter().map(|(_, point)| *point).collect();
-        let ids = batch.series.clone();
-        let received = batch.received;
-        let offset = self.series.append(batch).await?;
-        for ((index, _), point) in kept.iter().zip(&points) {
-            if let Some(entry) = &entries[*index] {
-                entry.stored(*point, received);
-            }
-            add(&self.counters.by_quality[class_index(point.quality)], 1);
-        }
-        self.registry.note_changed(ids.into_iter());
-        add(&self.counters.accepted, accepted as u64);
-        add(&self.counters.batches, 1);
-        self.counters.arrived(self.clock.now(), accepted as u64);
-        metrics::counter!("plainview_readings_accepted_total").increment(accepted as u64);
-        Ok(Receipt { accepted, refused, offset: Some(offset.0) })
-    }
-
-    fn judge(
-        &self,
-        delivery: &Delivery,
-        entries: &[Option<Arc<Entry>>],
-    ) -> (Batch, Vec<(usize, store::series::Point)>, Vec<Refusal>) {
-        let mut batch = Batch {
-            received: delivery.received,
-            correlation: delivery.correlation,
-            ..Batch::default()
-        };
-        let mut kept = Vec::with_capacity(delivery.readings.len());
         let mut refused = Vec::new();
-        for (index, (reading, entry)) in delivery.readings.iter().zip(entries).enumerate() {
-            let verdict = match entry {
-                Some(entry) => fits_origin(&entry.sensor, delivery.origin).and_then(|()| {
-                    let seen = entry.with_now(|now| now.seen);
-                    validate(reading, &entry.known, seen, delivery.received)
-                        .map(|valid| (entry, valid))
+        let mut intake = self.intake(&Head::of(&delivery), delivery.readings.len());
+        for (index, (reading, entry)) in delivery.readings.iter().zip(&entries).enumerate() {
+            let offered = match entry {
+                Some(entry) => intake.offer(entry, |known, seen, now| {
+                    validate(reading, known, seen, now)
                 }),
                 None => Err(self.why_unknown(reading)),
             };
-            match verdict {
-                Ok((entry, valid)) => {
-                    let point = valid.point;
-                    if valid.duplicate {
-                        add(&self.counters.duplicates, 1);
-                    }
-                    entry.with_now(|now| {
-                        if now.seen.is_none_or(|seen| seen.at <= point.at) {
-                            now.seen = Some(Seen { at: point.at, value: point.value });
-                        }
-                    });
-                    batch.push(entry.id, point);
-                    kept.push((index, point));
-                }
-                Err(fault) => {
-                    refused.push(Refusal { index, field: fault.field, reason: fault.reason });
-                }
+            if let Err(fault) = offered {
+                self.counters.count_fault(fault.field);
+                refused.push(Refusal { index, field: fault.field, reason: fault.reason });
             }
         }
-        (batch, kept, refused)
+        let newest_at = intake.newest_at();
+        let (accepted, offset) = self.store(intake).await?;
+        let counts = (accepted, refused.len());
+        self.sources.heard(&delivery.source, delivery.received, counts, newest_at);
+        Ok(Receipt { accepted, refused, offset })
     }
 
     /// Why a reading's sensor was not registered by [`Self::admit`].
@@ -242,15 +193,4 @@ impl Telemetry {
         entries.clone_from_slice(&found);
         Ok(())
     }
-}
-
-/// What a simulation says must not be mixed into what a plant says.
-fn fits_origin(sensor: &Sensor, origin: Origin) -> Result<(), Fault> {
-    if sensor.origin == Origin::Real && origin == Origin::Simulated {
-        return Err(Fault {
-            field: "sensor",
-            reason: format!("`{}` is a real sensor; simulated readings are not taken", sensor.key),
-        });
-    }
-    Ok(())
 }

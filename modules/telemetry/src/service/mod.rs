@@ -4,17 +4,21 @@ mod counters;
 mod declare;
 mod detection;
 mod door;
+mod families;
 mod feed;
+mod intake;
 mod readings;
 mod registry;
 mod retention;
 mod sensors;
+mod sources;
 mod tasks;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use bus::Bus;
 use kernel::SharedClock;
+use sense::line::KnownLines;
 use store::records::Records;
 use store::series::SharedSeries;
 use tokio::sync::{Mutex, OnceCell};
@@ -22,14 +26,23 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::error::TelemetryError;
 use crate::model::Settings;
 use crate::records;
+use sources::Sources;
 
 pub(crate) use counters::{Counters, FAULTS};
 pub use declare::SensorDeclaration;
 pub use door::Door;
 pub(crate) use feed::Flow;
+pub(crate) use intake::Head;
 pub(crate) use readings::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;
+pub(crate) use sources::{
+    ConfiguredIn, Desired, SourceFlow, SourceRecord, SourceState, SourceView,
+};
+pub use sources::{ConfiguredSource, Connectors};
+
+/// Fields of series whose writing is remembered, at about 100 bytes each.
+const LINES_KNOWN_MAX: usize = 2_000_000;
 
 /// What this module is given.
 #[derive(Clone)]
@@ -39,6 +52,7 @@ pub struct Deps {
     pub bus: Bus,
     pub clock: SharedClock,
     pub settings: Settings,
+    pub connectors: Connectors,
 }
 
 /// The module's façade; cheap to clone.
@@ -54,6 +68,10 @@ pub struct Inner {
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
+    pub(crate) families: families::Families,
+    /// How senders write the sensors that line protocol has brought.
+    lines: RwLock<KnownLines>,
+    pub(crate) sources: Sources,
     loaded: OnceCell<()>,
     /// Held while sensors are added or changed.
     registering: Mutex<()>,
@@ -84,6 +102,9 @@ impl Telemetry {
             settings: deps.settings,
             registry: Registry::default(),
             counters: Counters::default(),
+            families: families::Families::default(),
+            lines: RwLock::new(KnownLines::new(LINES_KNOWN_MAX)),
+            sources: Sources::new(deps.connectors),
             loaded: OnceCell::new(),
             registering: Mutex::new(()),
         }))

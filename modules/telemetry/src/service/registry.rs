@@ -1,6 +1,6 @@
 //! The sensors in memory: what every reading needs, without asking a database.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -21,6 +21,11 @@ pub(crate) struct Now {
     pub received_at: Option<Timestamp>,
     pub score: f64,
     pub anomaly: Option<Brief>,
+    /// Whether it waits for the next tick.
+    pub changed: bool,
+    /// The delivery that last had a reading of this sensor, and its place among that delivery's
+    /// sensors.
+    pub delivery: (u64, usize),
 }
 
 /// The worst anomaly that stands, for lists.
@@ -68,19 +73,22 @@ impl Entry {
         change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes a stored reading over, unless a later one is known. A time from the future is no
-    /// present.
-    pub(crate) fn stored(&self, point: Point, received: Timestamp) {
-        if point.quality.reason() == Some(Reason::FutureTime) {
-            return;
-        }
+    /// Takes a stored reading over, unless a later one is known; whether the sensor was waiting for
+    /// a tick already.
+    pub(crate) fn stored(&self, point: Point, received: Timestamp) -> bool {
         self.with_now(|now| {
-            if now.latest.is_none_or(|latest| latest.at <= point.at) {
+            if is_present(point) && now.latest.is_none_or(|latest| latest.at <= point.at) {
                 now.latest = Some(point);
                 now.received_at = Some(received);
             }
-        });
+            std::mem::replace(&mut now.changed, true)
+        })
     }
+}
+
+/// A time from the future is no present.
+pub(crate) fn is_present(point: Point) -> bool {
+    point.quality.reason() != Some(Reason::FutureTime)
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +103,7 @@ pub(crate) struct Registry {
     /// Grows with every change to a registered sensor.
     generation: AtomicU64,
     /// Sensors that spoke since the last tick.
-    changed: Mutex<HashSet<SeriesId>>,
+    changed: Mutex<VecDeque<SeriesId>>,
 }
 
 impl Registry {
@@ -162,19 +170,32 @@ impl Registry {
         entries
     }
 
-    pub(crate) fn note_changed(&self, ids: impl Iterator<Item = SeriesId>) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    /// Gives the sensors by id to `work`, which holds up registration as long as it takes.
+    pub(crate) fn with_ids<T>(&self, work: impl FnOnce(&[Option<Arc<Entry>>]) -> T) -> T {
+        work(&self.maps.read().unwrap_or_else(PoisonError::into_inner).by_id)
+    }
+
+    /// Takes over the newest stored reading of each sensor of a delivery.
+    pub(crate) fn stored(&self, newest: &[(SeriesId, Point)], received: Timestamp) {
+        let fresh: Vec<SeriesId> = self.with_ids(|by_id| {
+            let entries = newest.iter().filter_map(|(id, point)| {
+                let entry = by_id.get(id.0 as usize)?.as_ref()?;
+                (!entry.stored(*point, received)).then_some(*id)
+            });
+            entries.collect()
+        });
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh);
     }
 
     /// Up to `max` of the sensors that spoke; the others wait for the next tick.
     pub(crate) fn take_changed(&self, max: usize) -> Vec<Arc<Entry>> {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let some: Vec<SeriesId> = changed.iter().copied().take(max).collect();
-        for id in &some {
-            changed.remove(id);
-        }
+        let count = changed.len().min(max);
+        let some: Vec<SeriesId> = changed.drain(..count).collect();
         drop(changed);
-        some.into_iter().filter_map(|id| self.by_id(id)).collect()
+        let entries: Vec<_> = some.into_iter().filter_map(|id| self.by_id(id)).collect();
+        entries.iter().for_each(|entry| entry.with_now(|now| now.changed = false));
+        entries
     }
 }
 

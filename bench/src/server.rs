@@ -1,0 +1,193 @@
+//! The contenders as processes: started on free ports with a directory each, stopped again.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+use crate::http::Connection;
+use crate::measure;
+
+const START: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(60);
+
+/// A program that listens, with what it has on disk.
+pub(crate) struct Server {
+    pub(crate) who: String,
+    /// What its durability is and what else was set.
+    pub(crate) settings: String,
+    pub(crate) port: u16,
+    pub(crate) token: Option<String>,
+    child: Child,
+    dir: TempDir,
+}
+
+/// Where the directories of servers are made: a real disk, not a tmpfs.
+fn home() -> anyhow::Result<TempDir> {
+    let place = std::env::var_os("PLAINVIEW_BENCH_DIR").unwrap_or_else(|| "/var/tmp".into());
+    Ok(tempfile::Builder::new().prefix("plainview-bench-").tempdir_in(place)?)
+}
+
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn version(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output();
+    let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut words = text.split([' ', '\n', ',', '-']);
+    let found = words.find(|word| {
+        let word = word.trim_start_matches('v');
+        word.split('.').count() >= 2 && word.starts_with(|c: char| c.is_ascii_digit())
+    });
+    found.unwrap_or("of unknown version").trim_start_matches('v').to_owned()
+}
+
+/// The program under test.
+pub(crate) fn plainview_program() -> PathBuf {
+    if let Some(named) = std::env::var_os("PLAINVIEW_BIN") {
+        return named.into();
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name("plainview")
+}
+
+impl Server {
+    fn start(
+        who: String,
+        settings: &str,
+        port: u16,
+        token: Option<String>,
+        dir: TempDir,
+        command: &mut Command,
+    ) -> anyhow::Result<Self> {
+        let log = std::fs::File::create(dir.path().join("log"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{who} does not start; is it installed?"))?;
+        let settings = settings.to_owned();
+        let mut server = Self { who, settings, port, token, child, dir };
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if begun.elapsed() > START || server.child.try_wait()?.is_some() {
+                bail!("{} does not listen: {}", server.who, server.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn plainview(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let (dir, port, program) = (home()?, free_port()?, plainview_program());
+        let base = |command: &mut Command| {
+            command.current_dir(dir.path()).arg("--data").arg(dir.path().join("data"));
+            for (name, value) in settings {
+                command.env(format!("PLAINVIEW_{name}"), value);
+            }
+        };
+        let mut make = Command::new(&program);
+        base(&mut make);
+        let made = make
+            .args(["--json", "keys", "create", "--name", "bench", "--role", "admin"])
+            .output()?;
+        let key: serde_json::Value = serde_json::from_slice(&made.stdout)
+            .with_context(|| String::from_utf8_lossy(&made.stderr).into_owned())?;
+        let token = key["key"].as_str().context("no key made")?.to_owned();
+        let mut serve = Command::new(&program);
+        base(&mut serve);
+        serve.args(["--listen", &format!("127.0.0.1:{port}"), "serve"]);
+        let who = format!("Plainview {}", version(&program.to_string_lossy(), &["--version"]));
+        let said = "fsync before every ack, detectors on, default settings";
+        Self::start(who, said, port, Some(token), dir, &mut serve)
+    }
+
+    pub(crate) fn victoria_metrics() -> anyhow::Result<Self> {
+        let (dir, port) = (home()?, free_port()?);
+        let who = format!("VictoriaMetrics {}", version("victoria-metrics", &["-version"]));
+        let mut command = Command::new("victoria-metrics");
+        command
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg(format!("-storageDataPath={}", dir.path().join("data").display()))
+            .args(["-retentionPeriod=100y", "-search.latencyOffset=0s", "-loggerLevel=WARN"]);
+        Self::start(who, "no fsync before ack (its only mode)", port, None, dir, &mut command)
+    }
+
+    pub(crate) fn influx() -> anyhow::Result<Self> {
+        let (dir, port) = (home()?, free_port()?);
+        let who = format!("InfluxDB {}", version("influxd", &["version"]));
+        let at = dir.path();
+        let rpc = free_port()?;
+        let file = at.join("influx.toml");
+        std::fs::write(
+            &file,
+            format!(
+                "reporting-disabled = true\nbind-address = \"127.0.0.1:{rpc}\"\n\
+                 [meta]\n dir = \"{0}/data/meta\"\n\
+                 [data]\n dir = \"{0}/data/data\"\n wal-dir = \"{0}/data/wal\"\n wal-fsync-delay = \"0s\"\n\
+                 [http]\n bind-address = \"127.0.0.1:{port}\"\n log-enabled = false\n max-body-size = 0\n\
+                 [monitor]\n store-enabled = false\n",
+                at.display()
+            ),
+        )?;
+        let mut command = Command::new("influxd");
+        command.args(["-config"]).arg(&file);
+        let settings = "wal-fsync-delay 0s: fsync before ack";
+        let server = Self::start(who, settings, port, None, dir, &mut command)?;
+        let made = server.connect()?.post("/query?q=CREATE+DATABASE+bench", &[])?;
+        anyhow::ensure!(made.status == 200, "InfluxDB made no database");
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.port, self.token.as_deref())
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        measure::cpu_seconds(self.pid())
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let from = text.len().saturating_sub(2_000);
+        text.get(from..).unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn bytes_on_disk(&self) -> anyhow::Result<u64> {
+        measure::bytes_below(Path::new(&self.data()))
+    }
+
+    fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let begun = Instant::now();
+        while begun.elapsed() < STOP {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

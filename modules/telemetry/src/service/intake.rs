@@ -1,0 +1,213 @@
+//! From looked-up readings to a durable batch: what every door ends in.
+
+use std::sync::atomic::Ordering;
+
+use kernel::{CorrelationId, Quality, Timestamp};
+use sense::line::{self, KnownRows, Precision};
+use sense::{Delivery, Origin, Receipt, Rows, SourceId};
+use store::series::{Batch, Point, SeriesId};
+
+use super::Telemetry;
+use super::counters::add;
+use super::registry::{Entry, class_index, is_present};
+use crate::error::TelemetryError;
+use crate::model::Sensor;
+use crate::sense::{Fault, Known, Seen, Valid, judge};
+
+/// A delivery without its readings.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub source: SourceId,
+    pub origin: Origin,
+    pub correlation: Option<CorrelationId>,
+    pub received: Timestamp,
+}
+
+impl Head {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        Self {
+            source: delivery.source.clone(),
+            origin: delivery.origin,
+            correlation: delivery.correlation,
+            received: delivery.received,
+        }
+    }
+
+    fn with(self, readings: Vec<kernel::Reading>) -> Delivery {
+        let Self { source, origin, correlation, received } = self;
+        Delivery { source, origin, correlation, received, readings }
+    }
+}
+
+/// A batch in the making, and what follows from it once it is durable.
+pub(crate) struct Intake {
+    origin: Origin,
+    received: Timestamp,
+    /// Tells this delivery from the others that touch the same sensors.
+    number: u64,
+    batch: Batch,
+    /// The newest reading of each sensor in the batch.
+    newest: Vec<(SeriesId, Point)>,
+    by_quality: [u64; 3],
+    duplicates: u64,
+}
+
+impl Intake {
+    /// The newest event time in it.
+    pub(crate) fn newest_at(&self) -> Option<Timestamp> {
+        self.newest.iter().map(|(_, point)| point.at).max()
+    }
+
+    /// Judges one reading of a registered sensor and keeps it, unless something is wrong with it.
+    pub(crate) fn offer(
+        &mut self,
+        entry: &Entry,
+        judge: impl FnOnce(&Known, Option<Seen>, Timestamp) -> Result<Valid, Fault>,
+    ) -> Result<(), Fault> {
+        fits_origin(&entry.sensor, self.origin)?;
+        entry.with_now(|now| {
+            let Valid { point, duplicate } = judge(&entry.known, now.seen, self.received)?;
+            if now.seen.is_none_or(|seen| seen.at <= point.at) {
+                now.seen = Some(Seen { at: point.at, value: point.value });
+            }
+            if now.delivery.0 != self.number {
+                now.delivery = (self.number, self.newest.len());
+                self.newest.push((entry.id, point));
+            } else if let Some((_, newest)) = self.newest.get_mut(now.delivery.1)
+                && (newest.at <= point.at && is_present(point) || !is_present(*newest))
+            {
+                *newest = point;
+            }
+            self.duplicates += u64::from(duplicate);
+            self.by_quality[class_index(point.quality)] += 1;
+            self.batch.push(entry.id, point);
+            Ok(())
+        })
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn intake(&self, head: &Head, readings: usize) -> Intake {
+        let batch = Batch {
+            received: head.received,
+            correlation: head.correlation,
+            series: Vec::with_capacity(readings),
+            at: Vec::with_capacity(readings),
+            value: Vec::with_capacity(readings),
+            quality: Vec::with_capacity(readings),
+        };
+        Intake {
+            origin: head.origin,
+            received: head.received,
+            number: 1 + self.counters.intakes.fetch_add(1, Ordering::Relaxed),
+            batch,
+            newest: Vec::new(),
+            by_quality: [0; 3],
+            duplicates: 0,
+        }
+    }
+
+    /// Makes the batch durable; how many readings that were, and where they are in the log.
+    pub(crate) async fn store(
+        &self,
+        intake: Intake,
+    ) -> Result<(usize, Option<u64>), TelemetryError> {
+        let accepted = intake.batch.len();
+        add(&self.counters.duplicates, intake.duplicates);
+        if accepted == 0 {
+            return Ok((0, None));
+        }
+        let offset = self.series.append(intake.batch).await?;
+        self.registry.stored(&intake.newest, intake.received);
+        for (counter, count) in self.counters.by_quality.iter().zip(intake.by_quality) {
+            add(counter, count);
+        }
+        add(&self.counters.accepted, accepted as u64);
+        add(&self.counters.batches, 1);
+        self.counters.arrived(self.clock.now(), accepted as u64);
+        metrics::counter!("plainview_readings_accepted_total").increment(accepted as u64);
+        Ok((accepted, Some(offset.0)))
+    }
+
+    /// Takes a body of lines: those of known series column by column, the others one by one. The
+    /// rows tell what was refused.
+    pub(crate) async fn take_lines(
+        &self,
+        body: &[u8],
+        precision: Precision,
+        head: Head,
+    ) -> Result<(Rows, Receipt), TelemetryError> {
+        self.ensure_loaded().await?;
+        let (known, rest) = {
+            let lines = self.lines.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            lines.read(body, precision, head.received)
+        };
+        if rest.is_empty() {
+            return self.take_known(&known, head).await;
+        }
+        // A body with a line of another kind is read in one way, so that the order of its lines
+        // decides which of two readings of one time is the last.
+        let lines = body.split(|byte| *byte == b'\n').enumerate();
+        let lines = lines.map(|(index, line)| (index + 1, line.trim_ascii()));
+        let (mut rows, written) =
+            line::parse_lines(lines, precision, &self.settings.mapping, head.received);
+        let delivery = head.with(std::mem::take(&mut rows.readings));
+        let keys: Vec<_> = delivery.readings.iter().map(|r| r.sensor.clone()).collect();
+        let receipt = self.take(delivery, &[]).await?;
+        self.learn(&keys, &written);
+        Ok((rows, receipt))
+    }
+
+    async fn take_known(
+        &self,
+        known: &KnownRows,
+        head: Head,
+    ) -> Result<(Rows, Receipt), TelemetryError> {
+        let mut rows = Rows::default();
+        let mut intake = self.intake(&head, known.at.len());
+        self.registry.with_ids(|by_id| {
+            for row in 0..known.at.len() {
+                let at = Timestamp::from_micros(known.at[row]);
+                let point = Point { at, value: known.value[row], quality: Quality::Good };
+                let offered = match by_id.get(known.handle[row] as usize) {
+                    Some(Some(entry)) => {
+                        intake.offer(entry, |sensor, seen, now| judge(point, sensor, seen, now))
+                    }
+                    _ => {
+                        Err(Fault { field: "sensor", reason: "it is not registered".to_owned() })
+                    }
+                };
+                if let Err(Fault { field, reason }) = offered {
+                    let field = if field == "at" { "timestamp" } else { field };
+                    rows.refuse(known.line[row] as usize, field, reason);
+                }
+            }
+        });
+        let newest_at = intake.newest_at();
+        let (accepted, offset) = self.store(intake).await?;
+        self.sources.heard(&head.source, head.received, (accepted, rows.refused_total), newest_at);
+        Ok((rows, Receipt { accepted, refused: Vec::new(), offset }))
+    }
+
+    /// Remembers how the sensors of these readings were written.
+    fn learn(&self, keys: &[kernel::SensorKey], written: &[line::Written<'_>]) {
+        let entries = self.registry.find(keys.iter());
+        let mut lines = self.lines.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (entry, (series, field)) in entries.iter().zip(written) {
+            if let Some(entry) = entry.as_ref().filter(|_| !series.is_empty()) {
+                lines.learn(series, field, entry.id.0);
+            }
+        }
+    }
+}
+
+/// What a simulation says must not be mixed into what a plant says.
+fn fits_origin(sensor: &Sensor, origin: Origin) -> Result<(), Fault> {
+    if sensor.origin == Origin::Real && origin == Origin::Simulated {
+        return Err(Fault {
+            field: "sensor",
+            reason: format!("`{}` is a real sensor; simulated readings are not taken", sensor.key),
+        });
+    }
+    Ok(())
+}
