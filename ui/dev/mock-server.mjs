@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { buckets, sensorOf, sensors } from "./plant.mjs";
+import * as feed from "./sources.mjs";
 import * as state from "./state.mjs";
 
 const option = (name, fallback) => {
@@ -82,7 +83,9 @@ function sensorView(s) {
     trust_reason: stuck ? "no change in 3 h" : null,
     origin: "simulated",
     metadata: {},
-    created_at: iso(Date.now() - 86_400_000),
+    quarantined: s.madeAt !== undefined,
+    version: 1,
+    created_at: s.madeAt ?? iso(Date.now() - 86_400_000),
     latest: {
       at: stuck ? state.alerts.find((a) => a.sensor === s.key).raised_at : now(),
       value: s.value(Date.now()),
@@ -302,19 +305,152 @@ function readings(query, response) {
 
 const decode = decodeURIComponent;
 
+const sourceOf = (protocol, name) => need(feed.sources.find((each) => each.id === `${protocol}/${name}`));
+
+function steer(protocol, name, desired) {
+  const own = sourceOf(protocol, name);
+  Object.assign(own, { desired, reconciled: false });
+  setTimeout(() => {
+    const live = desired === "running";
+    Object.assign(own, { reconciled: true, state: live ? "live" : "stopped", rate_per_s: live ? 84 : 0 });
+  }, 1200);
+  return feed.sourceView(own);
+}
+
+function settle(id, to, why) {
+  const letter = need(feed.letters.find((each) => String(each.id) === id));
+  return Object.assign(letter, { state: to, settled_at: now(), settled_reason: why });
+}
+
+/** A line of the line protocol, as far as a first sample needs it. */
+async function write(request, response) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const line = Buffer.concat(chunks).toString().trim();
+  const key = feed.keyOf(/Token (.+)/.exec(request.headers.authorization ?? "")?.[1]);
+  if (!key) return sendJson(response, 401, { title: "This needs a key", status: 401 });
+  const [series, values] = line.split(" ");
+  const [measure, ...tags] = series.split(",");
+  const tag = Object.fromEntries(tags.map((each) => each.split("=")));
+  const value = Number(values.split("=")[1]);
+  const own = `${tag.site ?? "default"}/${tag.asset ?? measure}/${measure}`;
+  if (!sensorOf(own)) {
+    const [, asset] = own.split("/");
+    sensors.push({
+      key: own,
+      asset: `${tag.site}/${asset}`,
+      measure,
+      kind: "other",
+      unit: tag.unit ?? null,
+      low: null,
+      high: null,
+      value: () => value,
+      madeAt: now(),
+    });
+  }
+  feed.heard("line_protocol", key.name);
+  return response.writeHead(204).end();
+}
+
 const routes = [
   [
     "GET",
     /^\/me$/,
     (_m, c) => ({
       name: c.who ?? "anonymous",
-      role: c.who ? "operator" : null,
+      role: c.who ? option("role", "admin") : null,
       environment: "development",
       version: "0.1.0",
     }),
   ],
-  ["GET", /^\/sensors\/sensors$/, () => page(sensors.map(sensorView))],
+  [
+    "GET",
+    /^\/sensors\/sensors$/,
+    (_m, c) => page(sensors.filter((s) => s.key.includes(c.query.get("q") ?? "")).map(sensorView)),
+  ],
   ["GET", /^\/sensors\/readings$/, (_m, c) => readings(c.query, c.response)],
+  [
+    "GET",
+    /^\/sensors\/([^/]+\/.+)$/,
+    (m, c) => {
+      c.response.setHeader("etag", '"1"');
+      return sensorView(need(sensorOf(m[1])));
+    },
+  ],
+  [
+    "PUT",
+    /^\/sensors\/([^/]+\/.+)$/,
+    (m, c) => {
+      const sensor = need(sensorOf(m[1]));
+      const { unit, kind, expected_low: low, expected_high: high } = c.body;
+      return sensorView(Object.assign(sensor, { unit, kind, low, high }));
+    },
+  ],
+  [
+    "GET",
+    /^\/sources$/,
+    () =>
+      empty
+        ? {
+            sources: [],
+            flow: {
+              received_per_s: 0,
+              refused_per_s: 0,
+              stored_per_s: 0,
+              bytes_per_reading: null,
+              readers: [],
+            },
+          }
+        : { sources: feed.sources.map(feed.sourceView), flow: feed.flow() },
+  ],
+  ["GET", /^\/sources\/kinds$/, () => feed.kinds],
+  [
+    "POST",
+    /^\/sources$/,
+    (_m, c) => {
+      const kind = need(feed.kinds.find((each) => each.protocol === c.body.protocol));
+      const missing = kind.fields.filter((f) => f.required && !c.body.settings[f.name]);
+      if (missing.length > 0)
+        throw new Refusal(
+          422,
+          "fields-invalid",
+          "The settings are not complete",
+          null,
+          missing.map((f) => ({ field: `settings.${f.name}`, reason: "must not be empty" })),
+        );
+      return feed.sourceView(feed.addSource(c.body));
+    },
+  ],
+  ["GET", /^\/sources\/([^/]+)\/([^/]+)$/, (m) => feed.sourceView(sourceOf(m[1], m[2]))],
+  [
+    "PUT",
+    /^\/sources\/([^/]+)\/([^/]+)$/,
+    (m, c) => {
+      const own = sourceOf(m[1], m[2]);
+      return feed.sourceView(Object.assign(own, { settings: c.body.settings, version: own.version + 1 }));
+    },
+  ],
+  ["POST", /^\/sources\/([^/]+)\/([^/]+)\/start$/, (m) => steer(m[1], m[2], "running")],
+  ["POST", /^\/sources\/([^/]+)\/([^/]+)\/stop$/, (m) => steer(m[1], m[2], "stopped")],
+  [
+    "DELETE",
+    /^\/sources\/([^/]+)\/([^/]+)$/,
+    (m) => {
+      feed.sources.splice(feed.sources.indexOf(sourceOf(m[1], m[2])), 1);
+      return {};
+    },
+  ],
+  ["GET", /^\/agents$/, () => page(feed.agents())],
+  ["GET", /^\/dead-letters$/, () => page(feed.letters)],
+  ["POST", /^\/dead-letters\/([^/]+)\/replay$/, (m) => settle(m[1], "replayed", null)],
+  ["POST", /^\/dead-letters\/([^/]+)\/discard$/, (m, c) => settle(m[1], "discarded", c.body.reason)],
+  ["GET", /^\/keys$/, () => page(feed.keys)],
+  ["POST", /^\/keys$/, (_m, c) => feed.makeKey(c.body)],
+  [
+    "DELETE",
+    /^\/keys\/([^/]+)$/,
+    (m) => Object.assign(need(feed.keys.find((each) => each.id === m[1])), { revoked_at: now() }),
+  ],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
   ["GET", /^\/alerts$/, () => page(state.alerts)],
   [
@@ -502,11 +638,26 @@ const server = http.createServer((request, response) => {
   const url = new URL(request.url, "http://localhost");
   const handled = url.pathname.startsWith("/api/v1/")
     ? api(request, response, url)
-    : url.pathname === "/events"
-      ? events(response)
-      : url.pathname === "/"
-        ? response.writeHead(302, { location: "/app/" }).end()
-        : file(response, url);
+    : url.pathname === "/api/v2/write"
+      ? write(request, response)
+      : url.pathname === "/health"
+        ? sendJson(response, 200, {
+            status: "ok",
+            version: "0.1.0",
+            uptime_sec: 86_400,
+            checks: {
+              cache: { status: "ok", detail: "not configured" },
+              database: { status: "ok", detail: "sqlite answers" },
+              event_bus: { status: "ok", detail: "log at 1204" },
+              mqtt: { status: "ok", detail: "not configured" },
+              series: { status: "ok", detail: "25 sensors, 6218592 bytes" },
+            },
+          })
+        : url.pathname === "/events"
+          ? events(response)
+          : url.pathname === "/"
+            ? response.writeHead(302, { location: "/app/" }).end()
+            : file(response, url);
   Promise.resolve(handled).catch((error) => {
     process.stderr.write(`${error.stack}\n`);
     if (!response.headersSent)

@@ -5,4 +5,5 @@ export const paths = {
   incident: "/incidents/$incidentId",
   decisions: "/decisions",
   workbench: "/workbench",
+  connect: "/connect",
 } as const;

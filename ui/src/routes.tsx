@@ -12,7 +12,7 @@ import { Incident } from "./places/Incident";
 import { Lost } from "./places/Lost";
 import { Overview } from "./places/Overview";
 import { Shell } from "./shell/Shell";
-import { alarmSearch, decisionSearch, rootSearch, workbenchSearch } from "./shell/search";
+import { alarmSearch, connectSearch, decisionSearch, rootSearch, workbenchSearch } from "./shell/search";
 
 const root = createRootRoute({
   component: Shell,
@@ -46,8 +46,15 @@ const workbench = createRoute({
   validateSearch: workbenchSearch,
 });
 
+const connect = createRoute({
+  getParentRoute: () => root,
+  path: paths.connect,
+  component: lazyRouteComponent(() => import("./places/Connect"), "Connect"),
+  validateSearch: connectSearch,
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, alarms, incident, decisions, workbench]),
+  routeTree: root.addChildren([overview, alarms, incident, decisions, workbench, connect]),
   basepath: "/app",
   defaultPreload: "intent",
   scrollRestoration: true,

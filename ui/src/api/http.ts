@@ -77,6 +77,22 @@ async function send(request: Request): Promise<Response> {
 /** Every call is checked against the contract: its path, its parameters, its body and its answer. */
 export const api = createClient<paths>({ fetch: send });
 
+/** For what the generated contract does not name: one call with a JSON body. */
+export async function call<T>(
+  method: "GET" | "POST" | "PUT" | "DELETE",
+  path: string,
+  { body, etag, signal }: { body?: unknown; etag?: string; signal?: AbortSignal } = {},
+): Promise<Tagged<T>> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (etag !== undefined) headers["If-Match"] = etag;
+  const init: RequestInit = { method, headers, signal };
+  if (body !== undefined) init.body = JSON.stringify(body);
+  const response = await send(new Request(new URL(path, location.origin), init));
+  const value = response.status === 204 ? undefined : await response.json();
+  return { value: value as T, etag: response.headers.get("etag") ?? "*" };
+}
+
 interface Answer<T> {
   data?: T;
   response: Response;

@@ -113,6 +113,8 @@ export class LiveCache {
     else if (family === "notification") this.notification(event.data as Notification);
     else if (event.type === "anomaly.detected") this.anomaly(event.data as Anomaly);
     else if (event.type === "sensor.trust.changed") this.soon("sensors");
+    else if (event.type === "dead_letter.added") this.soon("dead-letters");
+    else if (event.type === "agent.failed") this.soon("agents");
     this.announce(event);
   }
 

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
 import { Dialog } from "../ui/Dialog";
 import { useRange } from "./hooks";
@@ -50,6 +50,9 @@ export function MoreDialog({ onClose, theme, onTheme, onKey, onMessages, onPalet
           ))}
         </select>
       </div>
+      <Link to="/connect" className="btn wide" onClick={onClose}>
+        Connect &amp; admin
+      </Link>
       <button type="button" className="btn wide" onClick={onPalette}>
         Find or do
       </button>

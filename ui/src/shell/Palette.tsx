@@ -58,6 +58,13 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Ent
         run: go(() => navigate({ to: "/workbench" })),
       },
       {
+        id: "c",
+        icon: "connect",
+        name: "Connect & admin",
+        hint: "G C",
+        run: go(() => navigate({ to: "/connect" })),
+      },
+      {
         id: "g",
         icon: "go",
         name: "Golden path",

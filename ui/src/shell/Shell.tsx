@@ -16,11 +16,13 @@ import { currentTheme, nextTheme, onThemeChange, setTheme } from "./theme";
 type Open = "palette" | "key" | "keys" | "messages" | "more" | null;
 
 interface Place {
-  to: "/" | "/alarms" | "/decisions" | "/workbench";
+  to: "/" | "/alarms" | "/decisions" | "/workbench" | "/connect";
   icon: IconName;
   name: string;
   short?: string;
   count?: number;
+  /** On a phone it is under More. */
+  desk?: boolean;
 }
 
 /** A count of three digits needs the room of the longer name. */
@@ -45,11 +47,12 @@ function Places({ onMore }: { onMore: () => void }) {
       count: decisions.filter((d) => d.state === "waiting").length,
     },
     { to: "/workbench", icon: "workbench", name: "Workbench" },
+    { to: "/connect", icon: "connect", name: "Connect & admin", desk: true },
   ];
   return (
     <ul>
       {places.map((place) => (
-        <li key={place.to}>
+        <li key={place.to} className={place.desk ? "desk" : undefined}>
           <Link
             to={place.to}
             activeOptions={{ exact: place.to === "/", includeSearch: false }}
@@ -130,7 +133,7 @@ function useGoTo(): void {
   const navigate = useNavigate();
   const places = useMemo(() => {
     const go = (to: Place["to"]) => () => void navigate({ to });
-    return { o: go("/"), a: go("/alarms"), d: go("/decisions"), w: go("/workbench") };
+    return { o: go("/"), a: go("/alarms"), d: go("/decisions"), w: go("/workbench"), c: go("/connect") };
   }, [navigate]);
   useKeys(PREFIX);
   useKeys(places, { afterPrefix: true });

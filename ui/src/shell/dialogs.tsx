@@ -102,6 +102,7 @@ const KEYS: [string[], string][] = [
   [["G", "A"], "Alarms & incidents"],
   [["G", "D"], "Decisions"],
   [["G", "W"], "Workbench"],
+  [["G", "C"], "Connect & admin"],
   [["A"], "acknowledge the selected alarms"],
   [["S"], "shelve the selected alarm"],
   [["["], "earlier, in the Workbench"],

@@ -4,7 +4,7 @@ import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } f
 import { meQuery, sensorsQuery, type Window } from "../api/queries";
 import { currentKey, onKeyChange } from "../api/session";
 import type { EventStream, StreamState } from "../api/stream";
-import type { Sensor } from "../api/types";
+import type { Role, Sensor } from "../api/types";
 import { useNow } from "../ui/time";
 import { DEFAULT_RANGE, RANGES, type RangeName } from "./search";
 
@@ -37,6 +37,21 @@ export function useMayAct(): May {
   if (!me.data.role) return { ok: false, why: "needs a key: enter one in the account corner" };
   if (!ACTING.has(me.data.role))
     return { ok: false, why: `needs the role operator; yours is ${me.data.role}` };
+  return { ok: true, why: null };
+}
+
+const RANK: readonly Role[] = ["viewer", "operator", "engineer", "admin"];
+
+/** The same for what needs a certain role. */
+export function useMay(need: Role): May {
+  const me = useQuery(meQuery);
+  const stream = useStream();
+  if (stream.status === "lost") return { ok: false, why: "needs a live connection" };
+  if (!me.data) return { ok: false, why: null };
+  const role = me.data.role;
+  if (!role) return { ok: false, why: "needs a key: enter one in the account corner" };
+  if (RANK.indexOf(role) < RANK.indexOf(need))
+    return { ok: false, why: `needs the role ${need}; yours is ${role}` };
   return { ok: true, why: null };
 }
 

@@ -86,3 +86,10 @@ export function workbenchSearch(raw: Raw): WorkbenchSearch {
     run: text(raw.run),
   };
 }
+
+export interface ConnectSearch {
+  /** The source whose panel is open: `mqtt/north`. */
+  source?: string;
+}
+
+export const connectSearch = (raw: Raw): ConnectSearch => ({ source: text(raw.source) });

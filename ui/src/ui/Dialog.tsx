@@ -8,10 +8,12 @@ interface Props {
   children?: ReactNode;
   foot?: ReactNode;
   wide?: boolean;
+  /** At the right edge and as tall as the page, for what is looked at beside it. */
+  drawer?: boolean;
 }
 
 /** A native modal dialog: focus stays inside, Esc closes, and the opener gets the focus back. */
-export function Dialog({ title, lead, onClose, onSubmit, children, foot, wide }: Props) {
+export function Dialog({ title, lead, onClose, onSubmit, children, foot, wide, drawer }: Props) {
   const ref = useRef<HTMLDialogElement>(null);
   const heading = useId();
 
@@ -34,7 +36,7 @@ export function Dialog({ title, lead, onClose, onSubmit, children, foot, wide }:
   return (
     <dialog
       ref={ref}
-      className={`dialog${wide ? " wide" : ""}`}
+      className={`dialog${wide ? " wide" : ""}${drawer ? " drawer" : ""}`}
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault();

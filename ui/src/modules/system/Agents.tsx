@@ -1,0 +1,104 @@
+import { useQuery } from "@tanstack/react-query";
+import { type Agent, agentsQuery } from "../../api/sources";
+import { age, moment } from "../../ui/format";
+import { Loading, ProblemNote } from "../../ui/Note";
+import { Panel } from "../../ui/Panel";
+import { useNow } from "../../ui/time";
+
+const ORDER: readonly Agent["state"][] = ["retrying", "stopped", "starting", "running"];
+const DOT: Record<Agent["state"], string> = {
+  retrying: "dot hollow",
+  stopped: "dot hollow",
+  starting: "dot half",
+  running: "dot",
+};
+
+export function agentsWorstFirst(a: Agent, b: Agent): number {
+  return (
+    ORDER.indexOf(a.state) - ORDER.indexOf(b.state) ||
+    b.lag - a.lag ||
+    Number(b.last_error != null) - Number(a.last_error != null) ||
+    a.title.localeCompare(b.title)
+  );
+}
+
+export function Agents() {
+  const list = useQuery(agentsQuery);
+  const now = useNow();
+  const agents = [...(list.data?.items ?? [])].sort(agentsWorstFirst);
+  const running = agents.filter((agent) => agent.state === "running").length;
+  return (
+    <Panel
+      title="Agents"
+      id="agents"
+      meta={list.data ? `${running} of ${agents.length} running, worst first` : undefined}
+    >
+      {list.error ? (
+        <div className="in">
+          <ProblemNote error={list.error} retry={() => void list.refetch()} />
+        </div>
+      ) : null}
+      {list.isPending ? <Loading what="Reading agents" /> : null}
+      {agents.length > 0 ? (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+        <section className="scroll" tabIndex={0} aria-label="Agents table">
+          <table className="tbl">
+            <thead>
+              <tr>
+                <th scope="col">Agent</th>
+                <th scope="col">State</th>
+                <th scope="col" className="r">
+                  Lag
+                </th>
+                <th scope="col" className="r">
+                  Handled
+                </th>
+                <th scope="col" className="r">
+                  Failed
+                </th>
+                <th scope="col" className="r">
+                  Active
+                </th>
+                <th scope="col">Last error</th>
+              </tr>
+            </thead>
+            <tbody>
+              {agents.map((agent) => (
+                <tr key={agent.name}>
+                  <td className="k" title={agent.name}>
+                    {agent.title} <span className="sm dim">{agent.module}</span>
+                  </td>
+                  <td className="nowrap">
+                    <span className="rowf nw tight">
+                      <i className={DOT[agent.state]} />
+                      {agent.state === "running" ? agent.state : <b>{agent.state}</b>}
+                      {agent.restarts > 0 ? <span className="dim">{agent.restarts}× restarted</span> : null}
+                    </span>
+                  </td>
+                  <td className="r">{agent.lag.toLocaleString("en-US")}</td>
+                  <td className="r">{agent.handled.toLocaleString("en-US")}</td>
+                  <td className="r">{agent.failed.toLocaleString("en-US")}</td>
+                  <td className="r nowrap">
+                    {agent.last_active_at ? `${age(now - Date.parse(agent.last_active_at))} ago` : "–"}
+                  </td>
+                  <td className="cut" title={agent.last_error ?? undefined}>
+                    {agent.last_error ? (
+                      <>
+                        {agent.last_error_at ? (
+                          <span className="dim">{moment(agent.last_error_at, now)} </span>
+                        ) : null}
+                        {agent.last_error}
+                      </>
+                    ) : (
+                      <span className="dim">–</span>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      ) : null}
+    </Panel>
+  );
+}

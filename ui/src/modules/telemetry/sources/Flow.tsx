@@ -1,0 +1,275 @@
+import type { Flow, Source } from "../../../api/sources";
+import { Figure } from "../../../ui/Figure";
+import { age } from "../../../ui/format";
+import { isCalm, protocolName, rate, readerName, sourceName, summary } from "./model";
+
+const HEIGHT = 326;
+const TOP = 44;
+const BAR = 200;
+const NODE = 8;
+/** A node smaller than this could not be seen. */
+const LEAST = 3;
+/** Above this height a label has two lines beside its node. */
+const TALL = 60;
+const MOST_DOORS = 6;
+const MOST_QUIET = 3;
+
+interface Inlet {
+  key: string;
+  name: string;
+  /** 0 for one that says nothing. */
+  rate: number;
+  state: string;
+}
+
+/** Doors with what comes through them; whoever is silent stands alone, under its own name. */
+export function inlets(sources: readonly Source[]): Inlet[] {
+  const doors = new Map<string, Inlet>();
+  const quiet: Inlet[] = [];
+  for (const source of sources) {
+    if (source.rate_per_s > 0) {
+      const door = doors.get(source.protocol) ?? {
+        key: source.protocol,
+        name: protocolName(source.protocol),
+        rate: 0,
+        state: "live",
+      };
+      door.rate += source.rate_per_s;
+      doors.set(source.protocol, door);
+    } else if (!isCalm(source)) {
+      quiet.push({ key: source.id, name: sourceName(source), rate: 0, state: source.state });
+    }
+  }
+  const open = [...doors.values()].sort((a, b) => b.rate - a.rate);
+  const rest = open.slice(MOST_DOORS);
+  const shown = open.slice(0, MOST_DOORS);
+  if (rest.length > 0) {
+    const sum = rest.reduce((all, door) => all + door.rate, 0);
+    shown.push({ key: "rest", name: `${rest.length} more`, rate: sum, state: "live" });
+  }
+  return [...shown, ...quiet.slice(0, MOST_QUIET)];
+}
+
+const f1 = (value: number) => value.toFixed(1);
+
+/** A band from one upright edge to another. */
+function ribbon(x0: number, a0: number, a1: number, x1: number, b0: number, b1: number): string {
+  const m = f1((x0 + x1) / 2);
+  return `M${f1(x0)} ${f1(a0)}C${m} ${f1(a0)} ${m} ${f1(b0)} ${f1(x1)} ${f1(b0)}V${f1(b1)}C${m} ${f1(b1)} ${m} ${f1(a1)} ${f1(x0)} ${f1(a1)}Z`;
+}
+
+export function FlowFigure({ sources, flow }: { sources: readonly Source[]; flow: Flow }) {
+  return (
+    <Figure
+      name="Where the data goes"
+      meta="readings per second"
+      summary={summary(sources, flow)}
+      height={HEIGHT}
+      sideways={() => 0}
+      table={() => ({
+        columns: [
+          { name: "Part" },
+          { name: "What" },
+          { name: "per s", right: true },
+          { name: "Lag", right: true },
+        ],
+        rows: [
+          ...sources.map((source) => ({
+            key: source.id,
+            cells: [
+              `${protocolName(source.protocol)}, ${sourceName(source)}`,
+              source.state,
+              rate(source.rate_per_s),
+              source.lag_ms === null ? "–" : age(source.lag_ms),
+            ],
+          })),
+          { key: "validate", cells: ["Validate", "received", rate(flow.received_per_s), "–"] },
+          { key: "refused", cells: ["Validate", "refused", rate(flow.refused_per_s), "–"] },
+          { key: "store", cells: ["Store", "fsynced", rate(flow.stored_per_s), "–"] },
+          ...flow.readers.map((reader) => ({
+            key: `reader ${reader.name}`,
+            cells: [readerName(reader.name), "reads", rate(reader.per_s), lagWords(reader.lag_ms) ?? "–"],
+          })),
+        ],
+      })}
+    >
+      {(width) => <Drawing width={width} sources={sources} flow={flow} />}
+    </Figure>
+  );
+}
+
+const lagWords = (ms: number | null): string | null =>
+  ms === null ? null : ms < 1000 ? `${Math.round(ms)}\u00a0ms` : age(ms);
+
+function Drawing({ width, sources, flow }: { width: number; sources: readonly Source[]; flow: Flow }) {
+  const xs = [128, width * 0.42, width * 0.66, width - 132] as const;
+  const all = inlets(sources);
+  const sum = all.reduce((rates, inlet) => rates + inlet.rate, 0);
+  return (
+    <>
+      <path className="fline" d={ribbon(xs[1] + NODE, TOP, TOP + BAR, xs[2], TOP, TOP + BAR)} />
+      <Inlets all={all} sum={sum} x0={xs[0]} x1={xs[1]} />
+      <Stage
+        x={xs[1]}
+        name="Validate"
+        words={`${rate(flow.received_per_s)}, refused ${rate(flow.refused_per_s)}`}
+      />
+      <Stage
+        x={xs[2]}
+        name="Store, fsynced"
+        words={
+          flow.bytes_per_reading === null
+            ? rate(flow.stored_per_s)
+            : `${flow.bytes_per_reading.toFixed(2)} bytes each`
+        }
+      />
+      <Outlets flow={flow} x0={xs[2]} x1={xs[3]} />
+    </>
+  );
+}
+
+function Stage({ x, name, words }: { x: number; name: string; words: string }) {
+  return (
+    <g>
+      <rect className="fls" x={x} y={TOP} width={NODE} height={BAR} rx="1" />
+      <text className="m" x={x + NODE / 2} y={TOP - 22} textAnchor="middle">
+        {name}
+      </text>
+      <text x={x + NODE / 2} y={TOP - 7} textAnchor="middle">
+        {words}
+      </text>
+    </g>
+  );
+}
+
+function Inlets({ all, sum, x0, x1 }: { all: readonly Inlet[]; sum: number; x0: number; x1: number }) {
+  const k = sum > 0 ? BAR / sum : 0;
+  const heights = all.map((inlet) => (inlet.rate > 0 ? Math.max(LEAST, inlet.rate * k) : LEAST));
+  const used = heights.reduce((total, h) => total + h, 0);
+  const gap = all.length > 1 ? Math.min(22, Math.max(13, (HEIGHT - TOP - 16 - used) / (all.length - 1))) : 0;
+  let y = TOP;
+  let into = TOP;
+  return all.map((inlet, index) => {
+    const h = heights[index] ?? LEAST;
+    const top = y;
+    const slot = into;
+    y += h + gap;
+    into += inlet.rate * k;
+    return (
+      <InletNode
+        key={inlet.key}
+        inlet={inlet}
+        top={top}
+        h={h}
+        slot={slot}
+        share={inlet.rate * k}
+        x0={x0}
+        x1={x1}
+      />
+    );
+  });
+}
+
+interface NodeProps {
+  inlet: Inlet;
+  top: number;
+  h: number;
+  slot: number;
+  share: number;
+  x0: number;
+  x1: number;
+}
+
+function InletNode({ inlet, top, h, slot, share, x0, x1 }: NodeProps) {
+  const middle = top + h / 2;
+  const tall = h > TALL;
+  const words = inlet.rate > 0 ? rate(inlet.rate) : inlet.state;
+  const m = (x0 + x1) / 2;
+  const end = Math.max(slot, TOP + BAR) + 14;
+  return (
+    <g>
+      {inlet.rate > 0 ? (
+        <>
+          <path className="fline" d={ribbon(x0 + NODE, top, top + h, x1, slot, slot + share)} />
+          <rect className="fls" x={x0} y={top} width={NODE} height={h} rx="1" />
+        </>
+      ) : (
+        <>
+          <path
+            className="limit"
+            d={`M${x0 + NODE} ${f1(middle)}C${f1(m)} ${f1(middle)} ${f1(m)} ${f1(end)} ${f1(x1)} ${f1(end)}`}
+          />
+          <circle
+            cx={x0 + 4}
+            cy={middle}
+            r="4"
+            fill="var(--surface)"
+            stroke="var(--ink-3)"
+            strokeWidth="1.5"
+          />
+        </>
+      )}
+      {tall ? (
+        <>
+          <text className="m" x={x0 - 10} y={middle - 3} textAnchor="end">
+            {inlet.name}
+          </text>
+          <text x={x0 - 10} y={middle + 13} textAnchor="end">
+            {words}
+          </text>
+        </>
+      ) : (
+        <text x={x0 - 10} y={middle + 4} textAnchor="end">
+          <tspan>{words}</tspan>
+          <tspan dx="8" className="m">
+            {inlet.name}
+          </tspan>
+        </text>
+      )}
+    </g>
+  );
+}
+
+/** Room for the two lines of a reader's label. */
+const READER_SLOT = 34;
+
+function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
+  const readers = [...flow.readers].sort((a, b) => b.per_s - a.per_s).slice(0, 7);
+  if (readers.length === 0)
+    return (
+      <text x={x0 + 24} y={TOP + BAR / 2}>
+        nothing reads yet
+      </text>
+    );
+  // Every reader may read all of it; the widths compare the readers, they do not add up.
+  const sum = readers.reduce((total, reader) => total + Math.sqrt(Math.max(0, reader.per_s)), 0);
+  const room = HEIGHT - TOP - 8;
+  const spare = Math.max(0, Math.min(170, room - readers.length * READER_SLOT));
+  let from = TOP;
+  let y = TOP;
+  return readers.map((reader) => {
+    const part = sum > 0 ? Math.sqrt(Math.max(0, reader.per_s)) / sum : 1 / readers.length;
+    const slot = part * BAR;
+    const h = Math.max(8, part * spare);
+    const at = from;
+    const top = y;
+    from += slot;
+    y += Math.max(READER_SLOT, h + 16);
+    const lag = lagWords(reader.lag_ms);
+    const behind = reader.lag_readings !== null && reader.lag_readings > 10 * Math.max(1, reader.per_s);
+    return (
+      <g key={reader.name}>
+        <path className="fline" d={ribbon(x0 + NODE, at, at + slot, x1, top, top + h)} />
+        <rect className="fls" x={x1} y={top} width={NODE} height={h} rx="1" />
+        <text className="m" x={x1 + NODE + 10} y={top + h / 2 - 2}>
+          {readerName(reader.name)}
+        </text>
+        <text className={behind ? "b" : undefined} x={x1 + NODE + 10} y={top + h / 2 + 13}>
+          {rate(reader.per_s)}
+          {lag === null ? "" : `, lag ${lag}`}
+          {behind ? `, ${rate(reader.lag_readings ?? 0)} behind` : ""}
+        </text>
+      </g>
+    );
+  });
+}

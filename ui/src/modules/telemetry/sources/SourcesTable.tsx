@@ -1,0 +1,134 @@
+import type { Source } from "../../../api/sources";
+import { age } from "../../../ui/format";
+import { Empty } from "../../../ui/Note";
+import { Panel } from "../../../ui/Panel";
+import { Spark } from "../../../ui/svg";
+import { useNow } from "../../../ui/time";
+import { disagreement, isCalm, protocolName, rate, sourceName, worstFirst } from "./model";
+
+const MINUTE = 60_000;
+
+const DOT: Record<Source["state"], string> = {
+  live: "dot",
+  silent: "dot hollow",
+  connecting: "dot half",
+  waiting: "dot half",
+  failing: "dot hollow",
+  stopped: "dot hollow",
+};
+
+export function StateWords({ source }: { source: Source }) {
+  const wants = disagreement(source);
+  const loud = !isCalm(source);
+  return (
+    <span className="rowf nw tight">
+      <i className={DOT[source.state]} />
+      {loud ? <b>{source.state}</b> : source.state}
+      {wants ? <span className="dim">, {wants}</span> : null}
+    </span>
+  );
+}
+
+/** The rate of each minute as a line; a minute with nothing is drawn as a gap at the end only. */
+export function ratePoints(source: Source, now: number): [number, number][] {
+  const { rates } = source;
+  const last = rates.findLastIndex((each) => each > 0);
+  return rates.slice(0, last + 1).map((each, index) => [now - (rates.length - index) * MINUTE, each]);
+}
+
+interface Props {
+  sources: readonly Source[];
+  onOpen: (id: string) => void;
+  onAdd: () => void;
+  may: { ok: boolean; why: string | null };
+}
+
+export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
+  const now = useNow(1000);
+  if (sources.length === 0) {
+    return (
+      <Panel title="Sources">
+        <Empty
+          title="Nothing is connected yet"
+          picture="rows"
+          action={
+            <button type="button" className="btn" disabled={!may.ok} onClick={onAdd}>
+              Add a source…
+            </button>
+          }
+        >
+          A source is a connector that goes out and reads, such as MQTT or OPC UA, or an agent that sends to
+          one of our doors. The first sample of either makes it appear here.
+          {may.why ? ` Adding one ${may.why}.` : ""}
+        </Empty>
+      </Panel>
+    );
+  }
+  const sorted = [...sources].sort(worstFirst);
+  return (
+    <Panel title="Sources" meta={`${sources.length}, worst first`} id="sources">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section className="scroll" tabIndex={0} aria-label="Sources table">
+        <table className="tbl sources">
+          <thead>
+            <tr>
+              <th scope="col">Source</th>
+              <th scope="col">Door</th>
+              <th scope="col">Address</th>
+              <th scope="col">State</th>
+              <th scope="col">Rate, last hour</th>
+              <th scope="col" className="r">
+                per s
+              </th>
+              <th scope="col" className="r">
+                Newest
+              </th>
+              <th scope="col" className="r">
+                Lag
+              </th>
+              <th scope="col">Last error</th>
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.map((source) => (
+              <tr key={source.id} data-source={source.id}>
+                <td className="k nowrap">
+                  <button
+                    type="button"
+                    className="linky plain"
+                    aria-haspopup="dialog"
+                    onClick={() => onOpen(source.id)}
+                  >
+                    {sourceName(source)}
+                  </button>
+                </td>
+                <td className="nowrap">{protocolName(source.protocol)}</td>
+                <td className="mono cut" title={source.address}>
+                  {source.address || "–"}
+                </td>
+                <td className="nowrap">
+                  <StateWords source={source} />
+                </td>
+                <td>
+                  <Spark
+                    points={ratePoints(source, now)}
+                    window={{ from: now - 60 * MINUTE, to: now }}
+                    least={Math.max(1, source.rate_per_s * 0.5)}
+                  />
+                </td>
+                <td className="r">{rate(source.rate_per_s)}</td>
+                <td className="r nowrap">
+                  {source.newest_at ? age(now - Date.parse(source.newest_at)) : "–"}
+                </td>
+                <td className="r nowrap">{source.lag_ms === null ? "–" : age(source.lag_ms)}</td>
+                <td className="cut" title={source.last_error?.message}>
+                  {source.last_error ? source.last_error.message : <span className="dim">–</span>}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </Panel>
+  );
+}

@@ -1,0 +1,102 @@
+/** What to paste into each client, with the address and the key filled in. */
+
+export const CLIENTS = ["curl", "Telegraf", "Prometheus", "OTLP", "MQTT", "Python"] as const;
+export type Client = (typeof CLIENTS)[number];
+
+export interface Facts {
+  /** `https://north.example:4000` */
+  origin: string;
+  /** The key, or the name of the variable that holds it. */
+  key: string;
+  keyName: string;
+  site: string;
+  asset: string;
+  /** `127.0.0.1:1883` of a broker we read from or are; null when there is none. */
+  broker: string | null;
+}
+
+const MEASURE = "vibration";
+
+/** The sensor that the first sample of these snippets makes. */
+export const sampleSensor = ({ site, asset }: Pick<Facts, "site" | "asset">): string =>
+  `${site}/${asset}/${MEASURE}`;
+
+const SNIPPETS: Record<Client, (facts: Facts) => string> = {
+  curl: ({ origin, key, site, asset }) => `curl -i ${origin}/api/v2/write \\
+  -H "Authorization: Token ${key}" \\
+  --data-binary \\
+  '${MEASURE},site=${site},asset=${asset},unit=mm/s value=1.92'`,
+
+  Telegraf: ({ origin, key, site }) => `# /etc/telegraf/telegraf.d/plainview.conf
+[global_tags]
+  site = "${site}"
+
+[[outputs.influxdb_v2]]
+  urls = ["${origin}"]
+  token = "${key}"
+  organization = "plainview"
+  bucket = "plainview"`,
+
+  Prometheus: ({ origin, key, site }) => `# prometheus.yml
+global:
+  external_labels:
+    site: ${site}
+remote_write:
+  - url: ${origin}/api/v1/write
+    authorization:
+      credentials: ${key}`,
+
+  OTLP: ({ origin, key }) => `# OpenTelemetry Collector
+exporters:
+  otlphttp/plainview:
+    metrics_endpoint: ${origin}/v1/metrics
+    headers:
+      Authorization: Bearer ${key}
+service:
+  pipelines:
+    metrics:
+      receivers: [otlp]
+      exporters: [otlphttp/plainview]`,
+
+  MQTT: ({ broker, key, keyName, site, asset, origin }) => {
+    const [host, port] = (broker ?? `${new URL(origin).hostname}:1883`).split(":");
+    return `mosquitto_pub -h ${host} -p ${port ?? "1883"} \\
+  -u ${keyName} -P '${key}' -q 1 \\
+  -t plainview/${site}/${asset}/${MEASURE} \\
+  -m '{"value": 1.92, "unit": "mm/s"}'`;
+  },
+
+  Python: ({ origin, key, site, asset }) => `# pip install plainview
+from plainview import Client
+
+with Client("${origin}", "${key}") as plainview:
+    plainview.write(
+        "${site}/${asset}/${MEASURE}", 1.92, unit="mm/s"
+    )`,
+};
+
+export const snippet = (client: Client, facts: Facts): string => SNIPPETS[client](facts);
+
+/** One line of what a client needs to know beside its snippet. */
+export const HINTS: Record<Client, string> = {
+  curl: "Line protocol: the tags site and asset and the measurement become the sensor's key.",
+  Telegraf: "Every input of this host arrives; the tag host becomes the asset.",
+  Prometheus: "Everything it scrapes is sent on; restart or reload it after the change.",
+  OTLP: "The Collector, or any SDK with OTEL_EXPORTER_OTLP_METRICS_ENDPOINT set to the same address.",
+  MQTT: "QoS 1 is acknowledged after the reading is on disk.",
+  Python: "Works the same from a notebook; AsyncClient has the same calls.",
+};
+
+/** `ingest-7`: the first number that no key has. */
+export function freshName(taken: readonly string[]): string {
+  let n = 1;
+  while (taken.includes(`ingest-${n}`)) n += 1;
+  return `ingest-${n}`;
+}
+
+/** `p-4`: an asset that the site does not have yet, so that the first sample is seen to be new. */
+export function freshAsset(known: readonly string[], site: string): string {
+  let n = 1;
+  while (known.some((key) => key.startsWith(`${site}/p-${n}/`))) n += 1;
+  return `p-${n}`;
+}
