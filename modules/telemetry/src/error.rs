@@ -63,9 +63,12 @@ pub(crate) const CODES: &[ErrorCode] = &[
     SENSOR_CHANGED,
     IF_MATCH_MISSING,
     TELEMETRY_INVALID,
+pub(crate) const SERIES_REFUSED: ErrorCode =
+    ErrorCode { code: "series-refused", status: 400, title: "Some series could not be stored" };
     READINGS_REFUSED,
     READINGS_UNREADABLE,
     LINES_REFUSED,
     TOO_MANY_BUCKETS,
     STORE_BUSY,
 ];
+    SERIES_REFUSED,

@@ -9,6 +9,12 @@ pub enum SenseError {
     Shape,
     #[error("{found} readings at once; at most {max} are taken")]
     TooManyRows { found: usize, max: usize },
+    #[error("the body is no snappy block")]
+    Snappy,
+    #[error("the body is no protobuf message of this kind: {0}")]
+    Protobuf(#[from] crate::wire::WireError),
+    #[error("{bytes} bytes after decompression; at most {max} are read")]
+    TooLarge { bytes: usize, max: usize },
     #[error("unknown precision `{0}`; use ns, us, ms or s")]
     Precision(String),
     #[error("the file has no column `{0}`")]

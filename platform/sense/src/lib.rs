@@ -6,13 +6,16 @@
 pub mod csv;
 mod error;
 pub mod json;
+pub mod labels;
 pub mod line;
 pub mod mqtt;
+pub mod remote_write;
 mod rows;
 mod settings;
 mod sink;
 mod source;
 mod time;
+mod wire;
 
 pub use error::SenseError;
 pub use rows::{Hint, REFUSALS_NAMED_MAX, RowRefusal, Rows};
@@ -22,3 +25,4 @@ pub use source::{
     SourceStatus,
 };
 pub use time::parse_time;
+pub use wire::WireError;

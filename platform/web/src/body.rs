@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::timeout::{TimeoutBody, TimeoutError};
 
 use crate::problem::{BODY_INCOMPLETE, BODY_TOO_LARGE, BODY_TOO_SLOW, BODY_UNDECODABLE};
-use crate::{Problem, WebSettings};
+use crate::{Problem, WebSettings, routes};
 
 /// Used when no layer said otherwise, as in tests of a single handler.
 const FALLBACK_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// A file as it travels. It is read part by part and never held whole.
+const FILE_SENT_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// A file after decompression.
+const FILE_READ_BYTES_MAX: usize = 8 * FILE_SENT_BYTES_MAX;
 
 /// How large a body may be. Put into each request by the outermost layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,16 @@ impl Default for BodyLimits {
 }
 
 impl BodyLimits {
+    pub(crate) fn of(settings: &WebSettings, path: &str, compressed: bool) -> Self {
+        let files = routes::takes_files(path);
+        let larger = |own: usize, file: usize| if files { own.max(file) } else { own };
+        Self {
+            sent_bytes_max: larger(settings.sent_bytes_max, FILE_SENT_BYTES_MAX),
+            read_bytes_max: larger(settings.read_bytes_max, FILE_READ_BYTES_MAX),
+            compressed,
+        }
+    }
+
     pub(crate) fn too_large(self) -> Problem {
         let detail = if self.compressed {
             format!(
@@ -55,21 +70,34 @@ impl BodyLimits {
 /// Bounds the body as it travels: its size, and the time between two parts of it.
 pub(crate) async fn bound_sent(
     State(settings): State<Arc<WebSettings>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let path = request.uri().path();
+    let limits = BodyLimits::of(&settings, path, is_compressed(request.headers()));
+    if routes::unpacks_itself(path) && says_snappy(request.headers()) {
+        // The layer below knows no snappy; the door finds out by itself whether it is one.
+        request.headers_mut().remove(header::CONTENT_ENCODING);
+    }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let bytes_max = u64::try_from(settings.sent_bytes_max).unwrap_or(u64::MAX);
+    let bytes_max = u64::try_from(limits.sent_bytes_max).unwrap_or(u64::MAX);
     if length.is_some_and(|length| length > bytes_max) {
-        let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or_default();
         return limits.too_large().into_response();
     }
     let request = request.map(|body| {
         let timed = TimeoutBody::new(settings.body_timeout, body);
-        Body::new(Limited::new(timed, settings.sent_bytes_max))
+        Body::new(Limited::new(timed, limits.sent_bytes_max))
     });
     next.run(request).await
+}
+
+fn is_compressed(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_ENCODING)
+}
+
+fn says_snappy(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|value| value == "snappy")
 }
 
 /// Bounds the body after decompression: a small one may unfold to a huge one.
@@ -78,7 +106,8 @@ pub(crate) async fn bound_read(
     request: Request,
     next: Next,
 ) -> Response {
-    next.run(request.map(|body| Body::new(Limited::new(body, settings.read_bytes_max)))).await
+    let limits = BodyLimits::of(&settings, request.uri().path(), false);
+    next.run(request.map(|body| Body::new(Limited::new(body, limits.read_bytes_max)))).await
 }
 
 /// Reads the whole body of `request` within its limits.

@@ -43,11 +43,8 @@ pub(crate) async fn enter(
         .map_or_else(|| request.uri().path().to_owned(), |original| original.0.path().to_owned());
     let served = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let limits = BodyLimits {
-        sent_bytes_max: settings.sent_bytes_max,
-        read_bytes_max: settings.read_bytes_max,
-        compressed: request.headers().contains_key(header::CONTENT_ENCODING),
-    };
+    let compressed = request.headers().contains_key(header::CONTENT_ENCODING);
+    let limits = BodyLimits::of(&settings, &served, compressed);
     request.extensions_mut().insert(limits);
 
     let span = tracing::info_span!("request", request_id = %id);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -38,7 +38,7 @@ pub(crate) async fn identify(
     next: Next,
 ) -> Response {
     let is_open = routes::is_open(request.uri().path());
-    let presented = if is_open { None } else { presented_key(request.headers()) };
+    let presented = if is_open { None } else { presented_key(request.headers(), request.uri()) };
     let caller = match gate.caller(presented, address(&request)).await {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
@@ -145,13 +145,17 @@ fn may_pass(caller: &Caller, request: &Request, environment: Environment) -> Res
 }
 
 /// The key, from whichever header a client sends: `X-API-Key`, or `Authorization` as `Bearer`,
-/// `Token` (Influx clients) or `Basic` (the password).
-fn presented_key(headers: &HeaderMap) -> Option<String> {
+/// `Token` (Influx clients) or `Basic` (the password). Clients of Influx 1 say it as the password
+/// `p` in the query; the query stands in no log.
+fn presented_key(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     if let Some(value) = headers.get(API_KEY) {
         return Some(value.to_str().unwrap_or_default().trim().to_owned());
     }
     // What cannot be read as a key is a wrong key, not no key.
-    let text = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or_default();
+    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+        return routes::takes_key_in_query(uri.path()).then(|| query_password(uri)).flatten();
+    };
+    let text = authorization.to_str().unwrap_or_default();
     let (scheme, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
     let key = match scheme.to_ascii_lowercase().as_str() {
         "bearer" | "token" => rest.trim().to_owned(),
@@ -164,6 +168,18 @@ fn presented_key(headers: &HeaderMap) -> Option<String> {
 fn basic_password(encoded: &str) -> Option<String> {
     let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     text.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+fn query_password(uri: &Uri) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Credentials {
+        p: Option<String>,
+    }
+    let query = uri.query()?;
+    match serde_html_form::from_str::<Credentials>(query) {
+        Ok(credentials) => credentials.p.filter(|password| !password.is_empty()),
+        Err(_) => Some(String::new()),
+    }
 }
 
 fn address(request: &Request) -> String {

@@ -5,7 +5,17 @@ use axum::http::Method;
 pub(crate) const API: &str = "/api/v1";
 
 /// Doors that take readings with any key.
-const INGEST_DOORS: [&str; 3] = ["/api/v1/data/ingest", "/write", "/api/v2/write"];
+const INGEST_DOORS: [&str; 7] = [
+    "/api/v1/data/ingest",
+    FILES,
+    "/write",
+    "/api/v2/write",
+    "/api/v3/write_lp",
+    REMOTE_WRITE,
+    "/v1/metrics",
+];
+const FILES: &str = "/api/v1/data/files";
+const REMOTE_WRITE: &str = "/api/v1/write";
 
 /// Calls that are posted only because they carry a body; they change nothing.
 const COMPUTING: [&str; 4] = [
@@ -25,6 +35,21 @@ pub(crate) fn is_safe(method: &Method) -> bool {
 
 pub(crate) fn is_ingest(path: &str) -> bool {
     INGEST_DOORS.contains(&path)
+}
+
+/// Takes whole files: longer bodies, and more time for them.
+pub(crate) fn takes_files(path: &str) -> bool {
+    path == FILES
+}
+
+/// Its bodies are snappy blocks by protocol; the door unpacks them itself.
+pub(crate) fn unpacks_itself(path: &str) -> bool {
+    path == REMOTE_WRITE
+}
+
+/// Clients of Influx 1 say user and password in the query.
+pub(crate) fn takes_key_in_query(path: &str) -> bool {
+    path == "/write"
 }
 
 pub(crate) fn is_computing(path: &str) -> bool {

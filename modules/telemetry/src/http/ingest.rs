@@ -2,12 +2,12 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use kernel::CorrelationId;
-use sense::{Delivery, Origin, Protocol, Receipt, Rows, SenseError, SourceId, json};
+use sense::{Delivery, Origin, Protocol, Receipt, Rows, SourceId, json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Caller, FieldError, Json, JsonBytes, Problem, Query, RequestId, Role};
 
-use super::correlation;
+use super::{correlation, unreadable};
 use crate::error;
 use crate::service::Telemetry;
 
@@ -85,7 +85,7 @@ pub(crate) async fn ingest(
     let received = service.clock.now();
     // The depth is looked at only to explain a failure: a good body is not read twice.
     let mut rows = json::parse(&body, received)
-        .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(error)))?;
+        .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(&error)))?;
     drop(body);
     let delivery = Delivery {
         source: SourceId::new(Protocol::Json, &caller.name),
@@ -112,14 +112,6 @@ pub(crate) async fn ingest(
         correlation_id,
         request_id: request_id.map(|Extension(RequestId(id))| id),
     }))
-}
-
-fn unreadable(fault: SenseError) -> Problem {
-    let field = match &fault {
-        SenseError::Json { line, .. } => format!("line {line}"),
-        _ => "body".to_owned(),
-    };
-    Problem::of(&error::READINGS_UNREADABLE).field(field, fault.to_string())
 }
 
 fn refused(rejected: usize, errors: Vec<FieldError>) -> Problem {

@@ -5,11 +5,13 @@ mod flow;
 mod ingest;
 mod lines;
 mod readings;
+mod remote_write;
 mod sensors;
 
 use axum::http::HeaderMap;
 use kernel::{CorrelationId, Retryable, SensorKey};
 use store::series::SeriesError;
+use sense::SenseError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::Problem;
@@ -24,6 +26,7 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(ingest::ingest))
         .routes(routes!(sensors::list))
+        .routes(routes!(remote_write::write))
         .routes(routes!(sensors::one, sensors::set))
         .routes(routes!(readings::readings))
         .routes(routes!(readings::correct, readings::corrections))
@@ -90,6 +93,15 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<kernel::Timestamp>, Pr
         sense::parse_time(text)
             .ok_or_else(|| invalid(field, "neither an RFC 3339 time nor an epoch"))
     })
+/// A body that cannot be read as a whole.
+fn unreadable(fault: &SenseError) -> Problem {
+    let field = match fault {
+        SenseError::Json { line, .. } => format!("line {line}"),
+        _ => "body".to_owned(),
+    };
+    Problem::of(&error::READINGS_UNREADABLE).field(field, fault.to_string())
+}
+
     .transpose()
 }
 

@@ -152,6 +152,18 @@ async fn keys_travel_in_any_of_the_known_headers() {
         assert_eq!((answer.status, answer.problem().as_str()), (401, "key-invalid"), "{value}");
     }
     assert_eq!(world.get("/api/v1/me").await.json()["role"], Value::Null);
+    let bare = |path: &str| Request::post(path).body(Body::empty()).unwrap();
+    // Clients of Influx 1 say it in the query, and only their door reads it there.
+    for (query, status) in [
+        ("?u=any&p=operator-0123456789", 404),
+        ("?u=any&p=wrong", 401),
+        ("?p=operator-0123456789&p=x", 401),
+        ("", 401),
+    ] {
+        assert_eq!(world.send(bare(&format!("/write{query}"))).await.status, status, "{query}");
+    }
+    let me = world.get("/api/v1/me?p=operator-0123456789").await;
+    assert_eq!(me.json()["role"], Value::Null);
 }
 
 #[tokio::test]
