@@ -43,7 +43,7 @@ function source(protocol, name, address, level, more = {}) {
 }
 
 export const sources = [
-  source("mqtt", "north-scada", "mqtts://10.4.0.12 north/#", 3902, {
+  source("mqtt", "North SCADA", "mqtts://10.4.0.12 north/#", 3902, {
     reconnects: 2,
     details: [
       { name: "subscriptions", value: "3" },
@@ -62,7 +62,7 @@ export const sources = [
       nodes: [{ node: "ns=2;s=P2.Vibration", sensor: "north/p-2/vibration" }],
     },
   }),
-  source("modbus_tcp", "valve-rtus", "6 units, 10.4.2.1–6", 84, { age: 1100, refused: 3 }),
+  source("modbus_tcp", "Valve RTUs", "6 units, 10.4.2.1–6", 84, { age: 1100, refused: 3 }),
   source("line_protocol", "server-room", "Telegraf on 3 hosts", 240, {
     kind: "agent",
     desired: null,

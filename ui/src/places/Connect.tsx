@@ -102,7 +102,7 @@ export function Connect() {
       {list.data ? (
         <SourcesTable sources={sources} onOpen={open} onAdd={() => setAdding(true)} may={may} />
       ) : null}
-      <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr", alignItems: "start" }}>
+      <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
         <DeadLetters />
         <Doctor />
         <Keys />

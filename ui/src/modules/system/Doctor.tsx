@@ -36,6 +36,14 @@ const NAMES: Record<string, string> = {
   mqtt: "MQTT",
 };
 
+const BYTES = /\b(\d{4,}) bytes\b/;
+
+function bytes(n: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));
+  return `${(n / 1000 ** step).toFixed(step > 0 ? 1 : 0)} ${units[step]}`;
+}
+
 function clockFinding(skew: number | null): Finding[] {
   if (skew === null) return [];
   const size = Math.abs(skew);
@@ -61,7 +69,7 @@ export function findings(
   const out: Finding[] = Object.entries(said.health.checks).map(([name, check]) => ({
     name: NAMES[name] ?? sentence(name.replaceAll("_", " ")),
     standing: check.status,
-    detail: check.detail,
+    detail: check.detail.replace(BYTES, (_all, n) => bytes(Number(n))),
   }));
   out.push(...clockFinding(said.skew_ms));
   if (sources && sources.length > 0) {

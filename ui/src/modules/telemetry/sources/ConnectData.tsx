@@ -36,7 +36,7 @@ function useArrival(made: NewKey | null, sources: readonly Source[], expected: s
   const sensors = useQuery(arrivedQuery(part, waiting)).data?.items;
   useEffect(() => {
     void beat;
-    if (!made || arrived?.sensor) return;
+    if (!made || (arrived?.sensor && arrived.door)) return;
     const after = Date.parse(made.created_at);
     const own = sources.find((source) => source.name === made.name && source.readings > 0);
     const sensor = (sensors ?? []).find(
@@ -50,7 +50,7 @@ function useArrival(made: NewKey | null, sources: readonly Source[], expected: s
     const next: Arrival = {
       at: arrived?.at ?? new Date().toISOString(),
       door: own ? protocolName(own.protocol) : (arrived?.door ?? null),
-      sensor: sensor ?? null,
+      sensor: sensor ?? arrived?.sensor ?? null,
       value: sensor?.latest?.value ?? ticked?.[1] ?? null,
     };
     if (next.sensor?.key !== arrived?.sensor?.key || next.door !== arrived?.door || !arrived)

@@ -1,4 +1,4 @@
-import type { Flow, Source } from "../../../api/sources";
+import type { Flow, FlowReader, Source } from "../../../api/sources";
 import { Figure } from "../../../ui/Figure";
 import { age } from "../../../ui/format";
 import { isCalm, protocolName, rate, readerName, sourceName, summary } from "./model";
@@ -102,8 +102,9 @@ const lagWords = (ms: number | null): string | null =>
   ms === null ? null : ms < 1000 ? `${Math.round(ms)}\u00a0ms` : age(ms);
 
 function Drawing({ width, sources, flow }: { width: number; sources: readonly Source[]; flow: Flow }) {
-  const xs = [128, width * 0.42, width * 0.66, width - 132] as const;
   const all = inlets(sources);
+  const left = Math.max(112, ...all.map(labelWidth));
+  const xs = [left, Math.max(left + 90, width * 0.42), width * 0.66, width - 132] as const;
   const sum = all.reduce((rates, inlet) => rates + inlet.rate, 0);
   return (
     <>
@@ -127,6 +128,12 @@ function Drawing({ width, sources, flow }: { width: number; sources: readonly So
     </>
   );
 }
+
+const LETTER_PX = 6.5;
+
+/** The room that a label needs beside its node. */
+const labelWidth = (inlet: Inlet): number =>
+  18 + LETTER_PX * (inlet.name.length + (inlet.rate > 0 ? 7 : inlet.state.length + 2));
 
 function Stage({ x, name, words }: { x: number; name: string; words: string }) {
   return (
@@ -230,6 +237,13 @@ function InletNode({ inlet, top, h, slot, share, x0, x1 }: NodeProps) {
   );
 }
 
+/** Every reader may read all of it: the widths compare the readers, softened by a root, and do not add up. */
+function shareOf(reader: FlowReader, readers: readonly FlowReader[]): number {
+  const weight = (each: FlowReader) => Math.sqrt(Math.max(0, each.per_s));
+  const sum = readers.reduce((total, each) => total + weight(each), 0);
+  return sum > 0 ? weight(reader) / sum : 1 / readers.length;
+}
+
 /** Room for the two lines of a reader's label. */
 const READER_SLOT = 34;
 
@@ -241,20 +255,20 @@ function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
         nothing reads yet
       </text>
     );
-  // Every reader may read all of it; the widths compare the readers, they do not add up.
-  const sum = readers.reduce((total, reader) => total + Math.sqrt(Math.max(0, reader.per_s)), 0);
   const room = HEIGHT - TOP - 8;
   const spare = Math.max(0, Math.min(170, room - readers.length * READER_SLOT));
+  const tall = readers.map((reader) => Math.max(8, shareOf(reader, readers) * spare));
+  const used = tall.reduce((total, h) => total + h, 0);
+  const gap = Math.max(16, Math.min(28, (room - used) / readers.length));
   let from = TOP;
   let y = TOP;
-  return readers.map((reader) => {
-    const part = sum > 0 ? Math.sqrt(Math.max(0, reader.per_s)) / sum : 1 / readers.length;
-    const slot = part * BAR;
-    const h = Math.max(8, part * spare);
+  return readers.map((reader, index) => {
+    const slot = shareOf(reader, readers) * BAR;
+    const h = tall[index] ?? 8;
     const at = from;
     const top = y;
     from += slot;
-    y += Math.max(READER_SLOT, h + 16);
+    y += Math.max(READER_SLOT, h + gap);
     const lag = lagWords(reader.lag_ms);
     const behind = reader.lag_readings !== null && reader.lag_readings > 10 * Math.max(1, reader.per_s);
     return (

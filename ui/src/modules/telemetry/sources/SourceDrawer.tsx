@@ -4,7 +4,7 @@ import { removeSource, type Source, startSource, stopSource } from "../../../api
 import { useMay } from "../../../shell/hooks";
 import { CancelButton, Dialog } from "../../../ui/Dialog";
 import { DataTable, Picture, TableToggle } from "../../../ui/Figure";
-import { age, clock, clockSeconds, duration, moment, plural } from "../../../ui/format";
+import { age, clock, duration, moment, plural, sentence } from "../../../ui/format";
 import { Icon } from "../../../ui/Icon";
 import { ProblemNote } from "../../../ui/Note";
 import { extent, linePath, niceTicks, TimeGrid } from "../../../ui/svg";
@@ -216,12 +216,12 @@ function Facts({ source, now }: { source: Source; now: number }) {
       [
         "Connected since",
         source.connected_since
-          ? `${clockSeconds(source.connected_since)}, ${duration((now - Date.parse(source.connected_since)) / 1000)}`
+          ? `${moment(source.connected_since, now)}, ${duration((now - Date.parse(source.connected_since)) / 1000)}`
           : "–",
       ],
     );
   }
-  for (const detail of source.details) rows.push([detail.name, detail.value]);
+  for (const detail of source.details) rows.push([sentence(detail.name), detail.value]);
   return (
     <dl className="kv facts">
       {rows.map(([name, value]) => (

@@ -73,8 +73,12 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
           <thead>
             <tr>
               <th scope="col">Source</th>
-              <th scope="col">Door</th>
-              <th scope="col">Address</th>
+              <th scope="col" className="hide-phone">
+                Door
+              </th>
+              <th scope="col" className="hide-phone">
+                Address
+              </th>
               <th scope="col">State</th>
               <th scope="col">Rate, last hour</th>
               <th scope="col" className="r">
@@ -102,8 +106,8 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
                     {sourceName(source)}
                   </button>
                 </td>
-                <td className="nowrap">{protocolName(source.protocol)}</td>
-                <td className="mono cut" title={source.address}>
+                <td className="nowrap hide-phone">{protocolName(source.protocol)}</td>
+                <td className="mono cut hide-phone" title={source.address}>
                   {source.address || "–"}
                 </td>
                 <td className="nowrap">
@@ -113,7 +117,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
                   <Spark
                     points={ratePoints(source, now)}
                     window={{ from: now - 60 * MINUTE, to: now }}
-                    least={Math.max(1, source.rate_per_s * 0.5)}
+                    least={Math.max(1, ...source.rates) * 0.6}
                   />
                 </td>
                 <td className="r">{rate(source.rate_per_s)}</td>

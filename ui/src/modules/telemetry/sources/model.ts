@@ -18,9 +18,9 @@ const PROTOCOLS: Record<string, string> = {
 export const protocolName = (protocol: string): string =>
   PROTOCOLS[protocol] ?? sentence(protocol.replaceAll("_", " "));
 
-/** `cathodic-protection` → `Cathodic protection`. */
-export const sourceName = (source: Pick<Source, "name">): string =>
-  sentence(source.name.replaceAll(/[-_]/g, " "));
+/** `cathodic-protection` → `Cathodic protection`; a name with capitals is left as it was written. */
+export const sourceName = ({ name }: Pick<Source, "name">): string =>
+  name === name.toLowerCase() ? sentence(name.replaceAll(/[-_]/g, " ")) : name;
 
 const WORST_FIRST: readonly SourceState[] = ["failing", "silent", "waiting", "connecting", "stopped", "live"];
 
@@ -104,6 +104,7 @@ const READERS: Record<string, string> = {
   "leak-guard": "Leak guard",
   "asset-detection": "Asset detectors",
   screens: "Screens",
+  "prometheus-api": "Grafana",
 };
 
 export const readerName = (name: string): string => READERS[name] ?? sentence(name.replaceAll(/[-_]/g, " "));

@@ -25,7 +25,7 @@ const SNIPPETS: Record<Client, (facts: Facts) => string> = {
   curl: ({ origin, key, site, asset }) => `curl -i ${origin}/api/v2/write \\
   -H "Authorization: Token ${key}" \\
   --data-binary \\
-  '${MEASURE},site=${site},asset=${asset},unit=mm/s value=1.92'`,
+  '${MEASURE},site=${site},asset=${asset} value=1.92'`,
 
   Telegraf: ({ origin, key, site }) => `# /etc/telegraf/telegraf.d/plainview.conf
 [global_tags]
