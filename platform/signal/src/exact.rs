@@ -46,6 +46,26 @@ pub(crate) mod many {
     }
 }
 
+/// A list of floats as their bit patterns.
+pub(crate) mod list {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[f64], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(values.iter().map(|value| value.to_bits()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f64>, D::Error> {
+        let values: Vec<f64> =
+            Vec::<u64>::deserialize(input)?.into_iter().map(f64::from_bits).collect();
+        if values.iter().all(|value| value.is_finite()) {
+            Ok(values)
+        } else {
+            Err(D::Error::custom("a checkpoint holds finite numbers only"))
+        }
+    }
+}
+
 fn number<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
     let value = f64::from_bits(u64::deserialize(input)?);
     if value.is_finite() {

@@ -6,5 +6,6 @@
 
 pub mod detector;
 mod exact;
+pub mod process;
 pub mod score;
 pub mod trend;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::demo::Demo;
+use super::detect::Detect;
 use super::keys::KeysCommand;
 use super::replay::Replay;
 use crate::config::Config;
@@ -44,6 +45,11 @@ pub(super) enum Command {
     /// Send a recording through the ingest door of a running Plainview
     #[command(visible_alias = "ingest")]
     Replay(Replay),
+    /// Run the detectors over files
+    Detect {
+        #[command(subcommand)]
+        command: Detect,
+    },
     /// Show the settings in force and every problem with them
     Doctor,
     /// Print the HTTP contract (OpenAPI)

@@ -2,10 +2,12 @@
 
 mod args;
 mod demo;
+mod detect;
 mod doctor;
 mod keys;
 mod output;
 mod replay;
+mod workbench;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,7 @@ async fn dispatch(args: Plainview, config: Config) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate(&config, json).await?,
         Command::Keys { command } => keys::run(command, &config, json).await?,
         Command::Replay(replay) => replay.run(json).await?,
+        Command::Detect { command } => return Ok(command.run(json)),
         Command::Doctor => return doctor::run(&config, json).await,
         Command::Openapi => {
             output::print(&serde_json::to_string_pretty(&compose::contract().await?)?);

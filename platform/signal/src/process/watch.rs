@@ -1,0 +1,218 @@
+use serde::{Deserialize, Serialize};
+
+use super::model::{Look, ProcessModel};
+
+/// Weight of one row in the averages.
+pub(super) const LEVEL_WEIGHT: f64 = 0.1;
+const SPREAD_WEIGHT: f64 = 0.1;
+/// An input further out than this many spreads counts as just there.
+pub(super) const REACH: f64 = 10.0;
+/// An alarm starts when so many of the last rows lie beyond a limit, and ends after so many within.
+const ONSET_ROWS: u32 = 2;
+const ONSET_OF: u32 = 3;
+const CLEAR_ROWS: u32 = 3;
+/// A row with more missing inputs than this share says nothing.
+const MISSING_SHARE_MAX: f64 = 1.0 / 3.0;
+/// Sweeps to fill missing inputs in from the others.
+const FILL_SWEEPS: usize = 20;
+/// Inputs named with a verdict, and the smallest share worth a name.
+const NAMED_MAX: usize = 3;
+const NAMED_SHARE_MIN: f64 = 0.01;
+const LOG_MIN: f64 = 1e-12;
+
+/// What is remembered of the rows before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessWatch {
+    #[serde(with = "crate::exact::list")]
+    level: Vec<f64>,
+    #[serde(with = "crate::exact::one")]
+    spread: f64,
+    /// Average parts of the inputs in the distance.
+    #[serde(with = "crate::exact::list")]
+    parts: Vec<f64>,
+    /// The last rows, newest in the lowest bit: beyond a limit or not.
+    beyond: u8,
+    calm: u32,
+    alarm: bool,
+    #[serde(with = "crate::exact::one")]
+    score: f64,
+}
+
+/// What the model says about one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessVerdict {
+    /// 0 to 1; [`THRESHOLD`](super::THRESHOLD) is the limit of the look that is furthest out.
+    pub score: f64,
+    pub alarm: bool,
+    /// A change of state was noticed in this row.
+    pub changepoint: bool,
+    /// Too much was missing to say anything: the state is as it was.
+    pub held: bool,
+    pub look: Look,
+    /// The two parts of the row's distance.
+    pub t2: f64,
+    pub q: f64,
+    /// Inputs by their place and share, largest first; empty when held.
+    pub top: Vec<(usize, f64)>,
+}
+
+/// One row in spreads, and what it adds up to.
+struct Sight {
+    distance: f64,
+    t2: f64,
+    logs: [f64; 3],
+    parts_level: Vec<f64>,
+    parts_row: Vec<f64>,
+}
+
+impl ProcessWatch {
+    #[must_use]
+    pub fn new(model: &ProcessModel) -> Self {
+        let size = model.names.len();
+        Self {
+            level: vec![0.0; size],
+            spread: size as f64,
+            parts: vec![0.0; size],
+            beyond: 0,
+            calm: 0,
+            alarm: false,
+            score: 0.0,
+        }
+    }
+
+    /// The state belongs to a model of this size.
+    #[must_use]
+    pub fn fits(&self, model: &ProcessModel) -> bool {
+        self.level.len() == model.names.len() && self.parts.len() == model.names.len()
+    }
+
+    #[must_use]
+    pub fn alarm(&self) -> bool {
+        self.alarm
+    }
+
+    /// Judges the next row, one value per input, not finite where missing.
+    pub fn observe(&mut self, model: &ProcessModel, row: &[f64]) -> ProcessVerdict {
+        let Some(sight) = self.look(model, row) else { return self.held() };
+        let beyond: [f64; 3] =
+            std::array::from_fn(|look| model.limits.beyond(look, sight.logs[look]));
+        let furthest = (1..3).fold(0, |best, k| if beyond[k] > beyond[best] { k } else { best });
+        let look = Look::ALL[furthest];
+        self.score = 1.0 / (1.0 + (-beyond[furthest]).exp());
+        let before = self.alarm;
+        self.turn(beyond[furthest] > 0.0);
+        let parts = match look {
+            Look::Row => &sight.parts_row,
+            Look::Spread => &self.parts,
+            Look::Level => &sight.parts_level,
+        };
+        ProcessVerdict {
+            score: self.score,
+            alarm: self.alarm,
+            changepoint: before != self.alarm,
+            held: false,
+            look,
+            t2: sight.t2,
+            q: (sight.distance - sight.t2).max(0.0),
+            top: top(parts),
+        }
+    }
+
+    /// The logarithms of the looks at the next row; `None` when too much is missing.
+    pub(super) fn logs(&mut self, model: &ProcessModel, row: &[f64]) -> Option<[f64; 3]> {
+        self.look(model, row).map(|sight| sight.logs)
+    }
+
+    fn look(&mut self, model: &ProcessModel, row: &[f64]) -> Option<Sight> {
+        let size = model.names.len();
+        let scaled = scaled(model, row)?;
+        let mut pull = vec![0.0; size];
+        model.main.times(&scaled, &mut pull);
+        let t2 = product(&scaled, &pull);
+        model.inverse.times(&scaled, &mut pull);
+        let distance = product(&scaled, &pull);
+        let parts_row = parts(&pull, |k| model.inverse.at(k, k));
+        self.spread += SPREAD_WEIGHT * (distance - self.spread);
+        let mut level = Vec::with_capacity(size);
+        for k in 0..size {
+            self.level[k] += LEVEL_WEIGHT * (scaled[k] - self.level[k]);
+            self.parts[k] += SPREAD_WEIGHT * (parts_row[k] - self.parts[k]);
+            level.push(self.level[k] * model.inputs[k].per_level);
+        }
+        model.inverse_level.times(&level, &mut pull);
+        let shift = product(&level, &pull);
+        let parts_level = parts(&pull, |k| model.inverse_level.at(k, k));
+        let logs = [distance, self.spread, shift].map(|look| (look + LOG_MIN).ln());
+        Some(Sight { distance, t2, logs, parts_level, parts_row })
+    }
+
+    /// Takes one more row into the run rule.
+    fn turn(&mut self, beyond: bool) {
+        self.beyond = (self.beyond << 1) | u8::from(beyond);
+        self.calm = if beyond { 0 } else { self.calm.saturating_add(1) };
+        let recent = self.beyond & ((1 << ONSET_OF) - 1);
+        self.alarm =
+            if self.alarm { self.calm < CLEAR_ROWS } else { recent.count_ones() >= ONSET_ROWS };
+        if !self.alarm && self.calm >= CLEAR_ROWS {
+            self.beyond = 0;
+        }
+    }
+
+    fn held(&self) -> ProcessVerdict {
+        ProcessVerdict {
+            score: self.score,
+            alarm: self.alarm,
+            changepoint: false,
+            held: true,
+            look: Look::Row,
+            t2: 0.0,
+            q: 0.0,
+            top: Vec::new(),
+        }
+    }
+}
+
+/// The row in spreads; a missing input is put where the others would have it, so that it speaks
+/// neither for nor against (Nelson, Taylor and MacGregor, "Missing data methods in PCA and PLS",
+/// 1996).
+fn scaled(model: &ProcessModel, row: &[f64]) -> Option<Vec<f64>> {
+    let size = model.names.len();
+    let missing: Vec<usize> =
+        (0..size).filter(|k| !row.get(*k).is_some_and(|value| value.is_finite())).collect();
+    if missing.len() as f64 > MISSING_SHARE_MAX * size as f64 {
+        return None;
+    }
+    let mut scaled: Vec<f64> = (0..size)
+        .map(|k| row.get(k).filter(|v| v.is_finite()).map_or(0.0, |v| model.inputs[k].scaled(*v)))
+        .collect();
+    for _ in 0..if missing.is_empty() { 0 } else { FILL_SWEEPS } {
+        for k in &missing {
+            let others: f64 =
+                (0..size).filter(|n| n != k).map(|n| model.inverse.at(*k, n) * scaled[n]).sum();
+            scaled[*k] = (-others / model.inverse.at(*k, *k)).clamp(-REACH, REACH);
+        }
+    }
+    Some(scaled)
+}
+
+fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// By how much the distance would fall if an input stood where the others would have it (Alcala and
+/// Qin, "Reconstruction-based contribution for process monitoring", 2009).
+fn parts(pull: &[f64], diagonal: impl Fn(usize) -> f64) -> Vec<f64> {
+    pull.iter().enumerate().map(|(k, pull)| pull * pull / diagonal(k)).collect()
+}
+
+fn top(parts: &[f64]) -> Vec<(usize, f64)> {
+    let total: f64 = parts.iter().sum();
+    if total <= 0.0 {
+        return Vec::new();
+    }
+    let mut shares: Vec<(usize, f64)> = parts.iter().map(|part| part / total).enumerate().collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares.truncate(NAMED_MAX);
+    shares.retain(|(_, share)| *share >= NAMED_SHARE_MIN);
+    shares
+}
