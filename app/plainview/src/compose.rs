@@ -19,7 +19,7 @@ use web::{Check, HealthCheck, Keys, Metrics, Module, Role, Standing, WebSettings
 use crate::assets::assets;
 use crate::config::Config;
 use crate::platform::{self, Platform, Scratch};
-use crate::settings;
+use crate::{settings, sources};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -86,8 +86,9 @@ fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> 
         series: Arc::clone(&series),
         records,
         bus: bus.clone(),
-        clock: Arc::clone(&clock),
+        clock,
         settings: settings::telemetry(config),
+        connectors: sources::connectors(config)?,
     });
     let door = telemetry.door();
     let incidents = Incidents::new(incidents::Deps {
@@ -113,7 +114,6 @@ fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> 
     })?;
     Ok(vec![
         telemetry::module(telemetry),
-        crate::mqtt::module(config, clock, &door)?,
         incidents::module(incidents),
         models::module(models),
         maintenance::module(maintenance),

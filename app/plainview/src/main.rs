@@ -5,11 +5,11 @@ mod cli;
 mod compose;
 mod config;
 mod logging;
-mod mqtt;
 mod platform;
 mod recordings;
 mod serve;
 mod settings;
+mod sources;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,16 @@ pub enum TelemetryError {
     Bus(#[from] BusError),
     #[error("encoding of {what}")]
     Encoding { what: &'static str, source: serde_json::Error },
+    #[error("there is no source `{0}`")]
+    NoSuchSource(String),
+    #[error("there is a source `{0}`")]
+    SourceExists(String),
+    #[error("the source `{0}` stands in the settings file")]
+    SourceInFile(String),
+    #[error("source `{id}` is at version {current}, not {given}")]
+    SourceChanged { id: String, current: i64, given: i64 },
+    #[error("a source cannot be made of these settings")]
+    SourceInvalid(Vec<(String, String)>),
     #[error("a detector shard stopped: {0}")]
     Shard(String),
 }
@@ -53,22 +63,37 @@ pub(crate) const READINGS_UNREADABLE: ErrorCode =
     ErrorCode { code: "readings-unreadable", status: 400, title: "The body holds no readings" };
 pub(crate) const LINES_REFUSED: ErrorCode =
     ErrorCode { code: "lines-refused", status: 400, title: "Some lines could not be stored" };
+pub(crate) const SERIES_REFUSED: ErrorCode =
+    ErrorCode { code: "series-refused", status: 400, title: "Some series could not be stored" };
 pub(crate) const TOO_MANY_BUCKETS: ErrorCode =
     ErrorCode { code: "too-many-buckets", status: 422, title: "That is too fine a question" };
 pub(crate) const STORE_BUSY: ErrorCode =
     ErrorCode { code: "store-busy", status: 503, title: "The store is busy; try again" };
+pub(crate) const SOURCE_UNKNOWN: ErrorCode =
+    ErrorCode { code: "source-unknown", status: 404, title: "There is no such source" };
+pub(crate) const SOURCE_EXISTS: ErrorCode =
+    ErrorCode { code: "source-exists", status: 409, title: "A source of this name exists" };
+pub(crate) const SOURCE_IN_FILE: ErrorCode =
+    ErrorCode { code: "source-in-file", status: 409, title: "This source is set in the file" };
+pub(crate) const SOURCE_CHANGED: ErrorCode =
+    ErrorCode { code: "source-changed", status: 412, title: "The source was changed meanwhile" };
+pub(crate) const SOURCE_INVALID: ErrorCode =
+    ErrorCode { code: "source-invalid", status: 422, title: "No source can be made of this" };
 
 pub(crate) const CODES: &[ErrorCode] = &[
+    SOURCE_UNKNOWN,
+    SOURCE_EXISTS,
+    SOURCE_IN_FILE,
+    SOURCE_CHANGED,
+    SOURCE_INVALID,
     SENSOR_UNKNOWN,
     SENSOR_CHANGED,
     IF_MATCH_MISSING,
     TELEMETRY_INVALID,
-pub(crate) const SERIES_REFUSED: ErrorCode =
-    ErrorCode { code: "series-refused", status: 400, title: "Some series could not be stored" };
     READINGS_REFUSED,
     READINGS_UNREADABLE,
     LINES_REFUSED,
+    SERIES_REFUSED,
     TOO_MANY_BUCKETS,
     STORE_BUSY,
 ];
-    SERIES_REFUSED,

@@ -4,6 +4,7 @@ use kernel::{EventType, SensorKey, Timestamp};
 use serde::Serialize;
 
 use crate::model::Trust;
+use crate::service::{ConfiguredIn, Desired, SourceState};
 
 /// Payload: [`crate::model::Anomaly`], whole, on onset, escalation and end.
 pub const ANOMALY_DETECTED: EventType = EventType::new("anomaly.detected", 1);
@@ -12,7 +13,32 @@ pub const SENSOR_TRUST_CHANGED: EventType = EventType::new("sensor.trust.changed
 /// Payload: [`Tick`]. Ephemeral.
 pub const TELEMETRY_TICK: EventType = EventType::new("telemetry.tick", 1);
 
-pub const ALL: &[EventType] = &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TELEMETRY_TICK];
+/// Payload: [`SourceChanged`].
+pub const SOURCE_CHANGED: EventType = EventType::new("source.changed", 1);
+
+pub const ALL: &[EventType] =
+    &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, SOURCE_CHANGED, TELEMETRY_TICK];
+
+/// A connector was made, changed, started, stopped or removed, or became ill or well.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SourceChanged {
+    /// `kept`, `removed` or `state`.
+    pub(crate) change: &'static str,
+    /// Who last changed what is wanted; `None` for what the settings file says.
+    pub(crate) changed_by: Option<String>,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) protocol: &'static str,
+    pub(crate) address: String,
+    pub(crate) desired: Desired,
+    pub(crate) state: SourceState,
+    pub(crate) reconciled: bool,
+    pub(crate) configured_in: ConfiguredIn,
+    /// With secrets shown as `***`.
+    pub(crate) settings: serde_json::Value,
+    pub(crate) version: i64,
+    pub(crate) last_error: Option<String>,
+}
 
 /// A sensor became less or more believable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

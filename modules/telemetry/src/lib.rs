@@ -12,7 +12,7 @@ mod service;
 
 pub use error::TelemetryError;
 pub use model::{Settings, UnknownSensors};
-pub use service::{Deps, Door, SensorDeclaration, Telemetry};
+pub use service::{ConfiguredSource, Connectors, Deps, Door, SensorDeclaration, Telemetry};
 
 /// The module around `service`.
 #[must_use]
@@ -21,6 +21,7 @@ pub fn module(service: Telemetry) -> web::Module {
         root_routes: http::root_routes(service.clone()),
         root_aliases: &["flow"],
         agents: service.agents(),
+        health: service.source_checks(),
         migrations: records::migrations(),
         events: events::ALL,
         errors: error::CODES,

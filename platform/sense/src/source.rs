@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kernel::{SharedClock, Timestamp};
@@ -57,6 +58,31 @@ impl Protocol {
             Self::OpcUa => "opc_ua",
             Self::Simulation => "simulation",
         }
+    }
+
+    const ALL: [Self; 11] = [
+        Self::Json,
+        Self::LineProtocol,
+        Self::RemoteWrite,
+        Self::Otlp,
+        Self::File,
+        Self::Mqtt,
+        Self::Broker,
+        Self::SparkplugB,
+        Self::ModbusTcp,
+        Self::OpcUa,
+        Self::Simulation,
+    ];
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// Spoken by connectors, which go out and read; every other one is a door that is called.
+    #[must_use]
+    pub fn goes_out(self) -> bool {
+        matches!(self, Self::Mqtt | Self::SparkplugB | Self::ModbusTcp | Self::OpcUa)
     }
 }
 
@@ -241,6 +267,11 @@ pub trait Connector: Send + Sync {
         sink: Arc<dyn ReadingSink>,
         stop: CancellationToken,
     ) -> BoxFuture<'static, ()>;
+
+    /// How often something should come, when the settings say so; else it is learned.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How a field of settings is asked for.
@@ -341,5 +372,10 @@ pub trait ConnectorKind: Send + Sync {
     /// The settings' fields that hold secrets; they are never shown.
     fn secrets(&self) -> &'static [&'static str] {
         &["password"]
+    }
+
+    /// What production does not accept in these settings: the field, and what to do about it.
+    fn weaknesses(&self, _settings: &Value) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }

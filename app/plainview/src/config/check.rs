@@ -40,6 +40,9 @@ pub(crate) fn examine(config: &Config) -> Vec<Finding> {
     if !config.mqtt.url.is_empty() && config.mqtt.user.is_empty() {
         weak("mqtt.user", "log in at the broker instead of connecting anonymously");
     }
+    for advice in crate::sources::weaknesses(config) {
+        weak("sources", &advice);
+    }
     if !config.notifications.smtp.host.is_empty()
         && config.notifications.smtp.tls == SmtpTls::None
         && !is_loopback_name(&config.notifications.smtp.host)

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) ingest: Ingest,
     pub(crate) mqtt: Mqtt,
+    pub(crate) sources: Vec<Source>,
     pub(crate) events: Events,
     pub(crate) maintenance: Maintenance,
     pub(crate) notifications: Notifications,
@@ -152,6 +153,16 @@ impl Default for Mqtt {
             ca_file: None,
         }
     }
+}
+
+/// A connector that goes out and reads. What else stands in its table are its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    /// `mqtt`, `sparkplug_b`, `modbus_tcp` or `opc_ua`.
+    pub(crate) protocol: String,
+    #[serde(flatten)]
+    pub(crate) settings: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod lines;
 mod readings;
 mod remote_write;
 mod sensors;
+mod sources;
 
 use axum::http::HeaderMap;
 use kernel::{CorrelationId, Retryable, SensorKey};
@@ -34,6 +35,11 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(flow::health))
         .routes(routes!(flow::metrics))
         .routes(routes!(flow::anomalies))
+        .routes(routes!(sources::list, sources::create))
+        .routes(routes!(sources::kinds))
+        .routes(routes!(sources::one, sources::replace, sources::remove))
+        .routes(routes!(sources::start))
+        .routes(routes!(sources::stop))
         .with_state(service)
 }
 
@@ -61,6 +67,19 @@ impl From<TelemetryError> for Problem {
                 Self::of(&error::TOO_MANY_BUCKETS)
                     .detail(format!("{wanted} buckets asked for; at most {max} are answered."))
             }
+            TelemetryError::NoSuchSource(id) => {
+                Self::of(&error::SOURCE_UNKNOWN).detail(format!("No source is called {id}."))
+            }
+            TelemetryError::SourceExists(id) => {
+                Self::of(&error::SOURCE_EXISTS).detail(format!("{id} is configured already."))
+            }
+            TelemetryError::SourceInFile(id) => Self::of(&error::SOURCE_IN_FILE)
+                .detail(format!("{id} is changed in the settings file.")),
+            TelemetryError::SourceChanged { current, .. } => Self::of(&error::SOURCE_CHANGED)
+                .detail(format!("It is at version {current} now. Read it again, then change it.")),
+            TelemetryError::SourceInvalid(fields) => fields
+                .into_iter()
+                .fold(Self::of(&error::SOURCE_INVALID), |it, (name, why)| it.field(name, why)),
             fault if fault.is_retryable() => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "store busy");
                 Self::of(&error::STORE_BUSY).retry_after(RETRY_AFTER_S)

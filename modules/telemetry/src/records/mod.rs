@@ -3,6 +3,7 @@
 mod anomalies;
 mod detectors;
 mod sensors;
+mod sources;
 
 use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
@@ -12,6 +13,7 @@ pub(crate) use anomalies::{AnomalyFilter, anomalies, record_anomaly, standing};
 pub(crate) use detectors::forget_detectors;
 pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
+pub(crate) use sources::{put_source, remove_source, sources};
 
 use crate::error::TelemetryError;
 
@@ -22,7 +24,7 @@ impl From<sea_orm::DbErr> for TelemetryError {
 }
 
 pub(crate) fn migrations() -> Vec<Migration> {
-    vec![Migration {
+    let first = Migration {
         name: "telemetry_0001_first_light",
         changes: vec![
             sensors::table(),
@@ -34,7 +36,12 @@ pub(crate) fn migrations() -> Vec<Migration> {
         .map(Change::Table)
         .chain(anomalies::indexes().into_iter().map(Change::Index))
         .collect(),
-    }]
+    };
+    let sources = Migration {
+        name: "telemetry_0002_sources",
+        changes: vec![Change::Table(sources::table())],
+    };
+    vec![first, sources]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.

@@ -9,6 +9,7 @@ impl Telemetry {
             self.agent("data-acquisition", "Data acquisition", Self::acquire),
             self.agent("validation", "Validation", Self::report_validation),
             self.agent("retention", "Retention", Self::retain),
+            self.agent("sources", "Sources", Self::supervise),
             self.agent("anomaly-detection", "Anomaly detection", Self::detect),
         ]
     }

@@ -49,6 +49,7 @@ impl Site {
             bus: self.bus.clone(),
             clock: Arc::clone(&self.clock) as SharedClock,
             settings,
+            connectors: Connectors::default(),
         }
     }
 
@@ -65,7 +66,7 @@ impl Site {
         (door, Coordinator::start(self.bus.clone(), agents, RetryPolicy::default()))
     }
 
-    async fn events(&self, kind: &str) -> Vec<Event> {
+    pub(crate) async fn events(&self, kind: &str) -> Vec<Event> {
         let filter = Filter { types: vec![kind.to_owned()], ..Filter::default() };
         let found = self.bus.read(Offset(0), &filter, 1_000).await.unwrap();
         found.into_iter().map(|(_, event)| event).collect()
