@@ -45,6 +45,12 @@ impl Plant {
         Self { heads, hundredths, chance, second: start_s }
     }
 
+    /// One sensor of this name.
+    pub(crate) fn single(head: &str, start_s: i64) -> Self {
+        let chance = Chance::new(head.len() as u64);
+        Self { heads: vec![head.to_owned()], hundredths: vec![5_000], chance, second: start_s }
+    }
+
     /// The next `seconds` of all sensors, one line per reading, times in milliseconds.
     pub(crate) fn lines(&mut self, seconds: i64) -> Vec<u8> {
         let mut text = String::with_capacity(self.heads.len() * seconds as usize * 56);

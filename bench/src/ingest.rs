@@ -146,7 +146,7 @@ impl Ingest {
     }
 }
 
-fn deliver(
+pub(crate) fn deliver(
     connection: &mut crate::http::Connection,
     path: &str,
     body: &[u8],
@@ -173,7 +173,7 @@ pub(crate) fn start(peer: &str) -> anyhow::Result<Server> {
     }
 }
 
-fn write_path(who: &str) -> &'static str {
+pub(crate) fn write_path(who: &str) -> &'static str {
     if who.starts_with("InfluxDB") { "/write?db=bench&precision=ms" } else { "/write?precision=ms" }
 }
 

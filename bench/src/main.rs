@@ -1,11 +1,14 @@
 //! Plainview beside the programs that do the same work, in one run on one machine.
 
+mod bus;
 mod data;
 mod http;
 mod ingest;
 mod measure;
+mod query;
 mod report;
 mod server;
+mod singles;
 
 use clap::Parser;
 
@@ -14,10 +17,19 @@ use clap::Parser;
 enum Bench {
     /// Line protocol over HTTP: readings per second and per CPU-second
     Ingest(ingest::Ingest),
+    /// Means over many sensors, and a year of one sensor in a thousand buckets
+    Query(query::Ask),
+    /// Durable events beside JetStream
+    Bus(bus::Publish),
+    /// One reading per call, durable, from many callers
+    Singles(singles::Singles),
 }
 
 fn main() -> anyhow::Result<()> {
     match Bench::parse() {
+        Bench::Bus(publish) => publish.run(),
         Bench::Ingest(ingest) => ingest.run(),
+        Bench::Query(ask) => ask.run(),
+        Bench::Singles(singles) => singles.run(),
     }
 }

@@ -1,6 +1,7 @@
 //! The contenders as processes: started on free ports with a directory each, stopped again.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(crate) struct Server {
 }
 
 /// Where the directories of servers are made: a real disk, not a tmpfs.
-fn home() -> anyhow::Result<TempDir> {
+pub(crate) fn directory() -> anyhow::Result<TempDir> {
     let place = std::env::var_os("PLAINVIEW_BENCH_DIR").unwrap_or_else(|| "/var/tmp".into());
     Ok(tempfile::Builder::new().prefix("plainview-bench-").tempdir_in(place)?)
 }
@@ -54,6 +55,10 @@ pub(crate) fn plainview_program() -> PathBuf {
     }
     let own = std::env::current_exe().unwrap_or_default();
     own.with_file_name("plainview")
+}
+
+fn nats_program() -> String {
+    std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned())
 }
 
 impl Server {
@@ -85,7 +90,7 @@ impl Server {
     }
 
     pub(crate) fn plainview(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let (dir, port, program) = (home()?, free_port()?, plainview_program());
+        let (dir, port, program) = (directory()?, free_port()?, plainview_program());
         let base = |command: &mut Command| {
             command.current_dir(dir.path()).arg("--data").arg(dir.path().join("data"));
             for (name, value) in settings {
@@ -109,7 +114,7 @@ impl Server {
     }
 
     pub(crate) fn victoria_metrics() -> anyhow::Result<Self> {
-        let (dir, port) = (home()?, free_port()?);
+        let (dir, port) = (directory()?, free_port()?);
         let who = format!("VictoriaMetrics {}", version("victoria-metrics", &["-version"]));
         let mut command = Command::new("victoria-metrics");
         command
@@ -120,7 +125,7 @@ impl Server {
     }
 
     pub(crate) fn influx() -> anyhow::Result<Self> {
-        let (dir, port) = (home()?, free_port()?);
+        let (dir, port) = (directory()?, free_port()?);
         let who = format!("InfluxDB {}", version("influxd", &["version"]));
         let at = dir.path();
         let rpc = free_port()?;
@@ -143,6 +148,85 @@ impl Server {
         let made = server.connect()?.post("/query?q=CREATE+DATABASE+bench", &[])?;
         anyhow::ensure!(made.status == 200, "InfluxDB made no database");
         Ok(server)
+    }
+
+    /// JetStream that syncs before every acknowledgement, which is not its default.
+    pub(crate) fn nats() -> anyhow::Result<Self> {
+        let (dir, port) = (directory()?, free_port()?);
+        let program = nats_program();
+        let file = dir.path().join("nats.conf");
+        let store = dir.path().join("data");
+        std::fs::write(
+            &file,
+            format!(
+                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+                store.display()
+            ),
+        )?;
+        let who = format!("NATS {}", version(&program, &["--version"]));
+        let mut command = Command::new(&program);
+        command.arg("-c").arg(&file);
+        Self::start(who, "sync_interval always", port, None, dir, &mut command)
+    }
+
+    /// A cluster with its durable defaults and one table of readings. It refuses to run as root,
+    /// so root borrows the user that its package makes.
+    pub(crate) fn postgres() -> anyhow::Result<Self> {
+        const BIN: &str = "/usr/lib/postgresql/15/bin";
+        let (dir, port) = (directory()?, free_port()?);
+        let as_user = |args: &[&str]| -> Command {
+            let root = std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
+            let (program, rest) = if root {
+                (
+                    "setpriv",
+                    [&["--reuid=postgres", "--regid=postgres", "--clear-groups"], args].concat(),
+                )
+            } else {
+                (args[0], args[1..].to_vec())
+            };
+            let mut command = Command::new(program);
+            command.args(rest);
+            command
+        };
+        let data = dir.path().join("data");
+        let (at, home_text) = (data.display().to_string(), dir.path().display().to_string());
+        // Owned by whoever made it; its user must be able to write.
+        let _opened = Command::new("chown").args(["postgres", &home_text]).status();
+        let made = as_user(&[&format!("{BIN}/initdb"), "-D", &at, "-U", "bench", "-A", "trust"])
+            .output()?;
+        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let who = format!("PostgreSQL {}", version(&format!("{BIN}/postgres"), &["--version"]));
+        let port_text = port.to_string();
+        let mut serve = as_user(&[
+            &format!("{BIN}/postgres"),
+            "-D",
+            &at,
+            "-p",
+            &port_text,
+            "-k",
+            &home_text,
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "max_connections=200",
+        ]);
+        let server = Self::start(who, "durable defaults", port, None, dir, &mut serve)?;
+        let table = "CREATE TABLE readings (sensor int, at timestamptz, value float8)";
+        for _ in 0..50 {
+            let made = Command::new(format!("{BIN}/psql"))
+                .args(["-h", &home_text, "-p", &port_text, "-U", "bench", "postgres", "-c", table])
+                .output()?;
+            if made.status.success() {
+                return Ok(server);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("{} makes no table: {}", server.who, server.log())
+    }
+
+    /// Its directory, where scratch files may lie too.
+    pub(crate) fn home(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -1,0 +1,137 @@
+//! Many callers that each write one reading and wait until it is durable.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::data::START_MS;
+use crate::ingest::deliver;
+use crate::report::{Line, Report};
+use crate::server::Server;
+
+const PGBENCH: &str = "/usr/lib/postgresql/15/bin/pgbench";
+
+/// Single durable writes beside PostgreSQL.
+#[derive(Args)]
+pub(crate) struct Singles {
+    /// Callers at once
+    #[arg(long, default_value_t = 64)]
+    callers: usize,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Alternating runs
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+impl Singles {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
+        let (mut who, mut peer) = (String::new(), String::new());
+        for _ in 0..self.runs {
+            let server = Server::plainview(&[])?;
+            ours.push(self.plainview(&server)?);
+            who.clone_from(&server.who);
+            drop(server);
+            let server = Server::postgres()?;
+            theirs.push(self.postgres(&server)?);
+            peer.clone_from(&server.who);
+        }
+        let lines = vec![
+            Line { who, settings: "HTTP, line protocol, fsync before ack".to_owned(), runs: ours },
+            Line {
+                who: peer,
+                settings: "pgbench -M prepared over a socket, fsync on, synchronous_commit on"
+                    .to_owned(),
+                runs: theirs,
+            },
+        ];
+        let mut report = Report {
+            name: "singles",
+            work: format!("{} callers, each writing one reading at a time", self.callers),
+            columns: vec!["durable writes/s", "median ms", "99th ms"],
+            lines,
+            says: Vec::new(),
+        };
+        let ratio = report.median(0, 0) / report.median(1, 0);
+        report.says.push(format!("{ratio:.2} × PostgreSQL"));
+        report.publish()
+    }
+
+    fn plainview(&self, server: &Server) -> anyhow::Result<Vec<f64>> {
+        let known: String = (0..self.callers).map(|c| line(c, 0)).collect();
+        deliver(&mut server.connect()?, "/write?precision=ms", known.as_bytes())?;
+        let until = Instant::now() + Duration::from_secs(self.seconds);
+        let callers: Vec<_> = (0..self.callers)
+            .map(|caller| {
+                let mut connection = server.connect()?;
+                Ok(thread::spawn(move || -> anyhow::Result<Vec<f64>> {
+                    let mut millis = Vec::new();
+                    while Instant::now() < until {
+                        let body = line(caller, 1 + millis.len() as i64);
+                        let begun = Instant::now();
+                        deliver(&mut connection, "/write?precision=ms", body.as_bytes())?;
+                        millis.push(begun.elapsed().as_secs_f64() * 1e3);
+                    }
+                    Ok(millis)
+                }))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let mut all = Vec::new();
+        for caller in callers {
+            match caller.join() {
+                Ok(millis) => all.extend(millis?),
+                Err(_) => bail!("a caller panicked"),
+            }
+        }
+        all.sort_by(f64::total_cmp);
+        let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
+        Ok(vec![all.len() as f64 / self.seconds as f64, at(0.5), at(0.99)])
+    }
+
+    fn postgres(&self, server: &Server) -> anyhow::Result<Vec<f64>> {
+        let (script, log) = (server.home().join("insert.sql"), server.home().join("latency"));
+        std::fs::write(
+            &script,
+            "\\set sensor random(1, 1000)\n\
+             INSERT INTO readings VALUES (:sensor, now(), :sensor);\n",
+        )?;
+        let output = Command::new(PGBENCH)
+            .args(["-n", "-M", "prepared", "-j", "2", "-c", &self.callers.to_string()])
+            .args(["-T", &self.seconds.to_string(), "-f"])
+            .arg(&script)
+            .args(["-l", "--log-prefix"])
+            .arg(&log)
+            .args(["-h", &server.home().display().to_string(), "-p", &server.port.to_string()])
+            .args(["-U", "bench", "postgres"])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let tps = text
+            .lines()
+            .find_map(|line| line.strip_prefix("tps = "))
+            .and_then(|rest| rest.split(' ').next())
+            .with_context(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        let mut millis = Vec::new();
+        for entry in std::fs::read_dir(server.home())? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("latency.")) {
+                let text = std::fs::read_to_string(&path)?;
+                let micros = text.lines().filter_map(|line| line.split(' ').nth(2)?.parse().ok());
+                millis.extend(micros.map(|micros: f64| micros / 1e3));
+                std::fs::remove_file(path)?;
+            }
+        }
+        millis.sort_by(f64::total_cmp);
+        let at = |share: f64| millis[((millis.len() - 1) as f64 * share) as usize];
+        Ok(vec![tps.parse()?, at(0.5), at(0.99)])
+    }
+}
+
+fn line(caller: usize, count: i64) -> String {
+    format!("level,site=north,asset=t-{caller} value={}.5 {}\n", count % 90, START_MS + count * 20)
+}
