@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
-import { buckets, sensorOf, sensors } from "./plant.mjs";
+import { buckets, points, sensorOf, sensors, stuckAt } from "./plant.mjs";
 import * as feed from "./sources.mjs";
 import * as state from "./state.mjs";
 
@@ -81,6 +81,7 @@ function sensorView(s) {
     interval_s: 1,
     trust: stuck ? "stuck" : "trusted",
     trust_reason: stuck ? "no change in 3 h" : null,
+    trust_since: stuck ? iso(stuckAt) : null,
     origin: "simulated",
     metadata: {},
     quarantined: s.madeAt !== undefined,
@@ -295,9 +296,16 @@ function readings(query, response) {
   const from = Date.parse(query.get("from"));
   const to = Date.parse(query.get("to"));
   const count = Math.min(4000, Number(query.get("buckets") ?? 300));
-  const series = keys.map((key) => buckets(need(sensorOf(key)), from, to, count));
+  const series = query.has("buckets")
+    ? keys.map((key) => buckets(need(sensorOf(key)), from, to, count))
+    : keys.map((key) => points(need(sensorOf(key)), from, to, Number(query.get("limit") ?? 10_000)));
+  if (query.get("format") === "arrow") {
+    response.writeHead(200, { "content-type": "application/vnd.apache.arrow.stream" });
+    response.end(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    return null;
+  }
   if (query.get("format") !== "csv") return { series };
-  const lines = series.flatMap((s) => s.buckets.map((b) => `${s.sensor},${b.at},${b.mean}`));
+  const lines = series.flatMap((s) => s.points.map((p) => `${s.sensor},${p.at},${p.value}`));
   response.writeHead(200, { "content-type": "text/csv" });
   response.end(`sensor,at,value\n${lines.join("\n")}\n`);
   return null;

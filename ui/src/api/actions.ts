@@ -38,8 +38,16 @@ export const readNotification = (id: string) =>
 /** What the server gives out of one sensor in one answer. */
 const POINTS_MAX = 100_000;
 
+export const FORMATS = { csv: "CSV", arrow: "Arrow" } as const;
+export type Format = keyof typeof FORMATS;
+
 /** Fetched with the key and handed over as a file: a plain link could not carry the header. */
-export async function downloadCsv(sensors: readonly string[], from: number, to: number): Promise<void> {
+export async function download(
+  format: Format,
+  sensors: readonly string[],
+  from: number,
+  to: number,
+): Promise<void> {
   const file = await take(
     api.GET("/api/v1/sensors/readings", {
       params: {
@@ -48,7 +56,7 @@ export async function downloadCsv(sensors: readonly string[], from: number, to: 
           from: new Date(from).toISOString(),
           to: new Date(to).toISOString(),
           limit: POINTS_MAX,
-          format: "csv",
+          format,
         },
       },
       parseAs: "blob",
@@ -57,7 +65,7 @@ export async function downloadCsv(sensors: readonly string[], from: number, to: 
   const url = URL.createObjectURL(file);
   const link = document.createElement("a");
   link.href = url;
-  link.download = `plainview-${new Date(from).toISOString().slice(0, 16).replaceAll(":", "")}.csv`;
+  link.download = `plainview-${new Date(from).toISOString().slice(0, 16).replaceAll(":", "")}.${format}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

@@ -149,6 +149,34 @@ const SENSORS_PER_CALL = 50;
 const REFRESH_LEAST_MS = 10_000;
 const REFRESH_MOST_MS = 60_000;
 
+/** Readings themselves instead of summaries, with their quality: for a stretch that holds at most `most` of
+ *  each sensor. */
+export const pointsQuery = (sensors: readonly string[], window: Window, live: boolean, most: number) =>
+  queryOptions({
+    queryKey: ["points", sensors.join(" "), most, ...keyOf(window, live)],
+    queryFn: async ({ signal }) => {
+      const { from, to } = boundsOf(window, live);
+      const query = { sensor: sensors.slice(0, SENSORS_PER_CALL), from: iso(from), to: iso(to), limit: most };
+      return take(api.GET("/api/v1/sensors/readings", { params: { query }, signal }));
+    },
+    enabled: sensors.length > 0,
+    staleTime: live ? REFRESH_MOST_MS : 300_000,
+    refetchInterval: live ? REFRESH_MOST_MS : false,
+    gcTime: 120_000,
+    placeholderData: keepPreviousData,
+  });
+
+/** Sensors whose keys have `words` in them: what the list of all is too short for. */
+export const searchQuery = (words: string, wanted: boolean) =>
+  queryOptions({
+    queryKey: ["sensor-search", words],
+    queryFn: ({ signal }) =>
+      take(api.GET("/api/v1/sensors/sensors", { params: { query: { q: words, limit: 100 } }, signal })),
+    enabled: wanted && words !== "",
+    staleTime: 30_000,
+    placeholderData: keepPreviousData,
+  });
+
 export const readingsQuery = (sensors: readonly string[], window: Window, buckets: number, live: boolean) => {
   const width = (window.to - window.from) / buckets;
   const refresh = Math.min(REFRESH_MOST_MS, Math.max(REFRESH_LEAST_MS, width));

@@ -1,4 +1,4 @@
-import type { Tick } from "./types";
+import type { Quality, Tick } from "./types";
 
 /** The last readings of every sensor as they came over the stream, so that plots move between fetches. */
 const KEPT = 900;
@@ -6,6 +6,7 @@ const KEPT = 900;
 interface Tail {
   t: number[];
   v: number[];
+  q: Quality[];
 }
 
 const tails = new Map<string, Tail>();
@@ -14,7 +15,7 @@ export function keep(tick: Tick): void {
   for (const value of tick.values) {
     let tail = tails.get(value.sensor);
     if (!tail) {
-      tail = { t: [], v: [] };
+      tail = { t: [], v: [], q: [] };
       tails.set(value.sensor, tail);
     }
     const at = Date.parse(value.at);
@@ -23,22 +24,24 @@ export function keep(tick: Tick): void {
     if (last !== undefined && at <= last) continue;
     tail.t.push(at);
     tail.v.push(value.value);
+    tail.q.push(value.quality);
     if (tail.t.length > KEPT) {
       tail.t.splice(0, KEPT / 3);
       tail.v.splice(0, KEPT / 3);
+      tail.q.splice(0, KEPT / 3);
     }
   }
 }
 
 /** Readings of `sensor` after `after` (ms). */
-export function since(sensor: string, after: number): [number, number][] {
+export function since(sensor: string, after: number): [number, number, Quality][] {
   const tail = tails.get(sensor);
   if (!tail) return [];
-  const out: [number, number][] = [];
+  const out: [number, number, Quality][] = [];
   for (let i = tail.t.length - 1; i >= 0; i--) {
     const at = tail.t[i] ?? 0;
     if (at <= after) break;
-    out.push([at, tail.v[i] ?? Number.NaN]);
+    out.push([at, tail.v[i] ?? Number.NaN, tail.q[i] ?? "good"]);
   }
   return out.reverse();
 }

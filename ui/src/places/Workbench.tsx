@@ -1,16 +1,20 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useCallback, useMemo, useState } from "react";
-import { downloadCsv, startGoldenPath } from "../api/actions";
+import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi, Link, useNavigate, useRouter } from "@tanstack/react-router";
+import { useCallback, useMemo, useRef, useState } from "react";
+import { download, FORMATS, type Format, startGoldenPath } from "../api/actions";
 import {
   alertsQuery,
   anomaliesQuery,
   decisionsQuery,
+  incidentsQuery,
+  pointsQuery,
   readingsQuery,
   runQuery,
   runsQuery,
+  searchQuery,
   sensorsQuery,
   type Window,
+  workQuery,
 } from "../api/queries";
 import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
 import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
@@ -18,20 +22,33 @@ import { SensorList } from "../modules/telemetry/SensorList";
 import { type SensorMarks, Stack } from "../modules/telemetry/Stack";
 import { type Trouble, worseFirst } from "../modules/telemetry/units";
 import { useKeys, useMayAct, useRange, useSite } from "../shell/hooks";
-import { decisionNo, moment, number, sensorName, sentence } from "../ui/format";
+import { WORKBENCH_SCALES } from "../shell/search";
+import {
+  clock,
+  clockSeconds,
+  decisionNo,
+  incidentNo,
+  moment,
+  number,
+  sensorName,
+  sentence,
+  workNo,
+} from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
-import type { Mark } from "../ui/TimePlot";
-import { useNow } from "../ui/time";
+import type { Mark, YScale } from "../ui/TimePlot";
+import { useNow, zoneWords } from "../ui/time";
 import { toast } from "../ui/toasts";
+import { LEAST_SPAN_S } from "../ui/view";
 import { troublesOf } from "./troubles";
 
 const route = getRouteApi("/workbench");
 const NONE: never[] = [];
-const MOST_SENSORS = 6;
-const BUCKETS_DESK = 600;
-const BUCKETS_PHONE = 240;
+const MOST_SENSORS = 12;
+const BUCKETS_PHONE = 300;
+/** With no more readings than this of each sensor, all of them are drawn. */
+const RAW_MOST = 2000;
 
 function useWindow(): { window: Window; live: boolean; label: string } {
   const { from, to } = route.useSearch();
@@ -39,14 +56,23 @@ function useWindow(): { window: Window; live: boolean; label: string } {
   return useMemo(
     () =>
       from !== undefined && to !== undefined
-        ? {
-            window: { from, to },
-            live: false,
-            label: `${moment(from, Date.now())} to ${moment(to, Date.now())}`,
-          }
+        ? { window: { from, to }, live: false, label: stretch({ from, to }) }
         : { window: range, live: true, label: range.label },
     [from, to, range],
   );
+}
+
+const MINUTES_MS = 600_000;
+
+/** `13:40 to 14:26`, with seconds for a short one, with the day when it is another. */
+function stretch({ from, to }: Window): string {
+  const now = Date.now();
+  const short = to - from < MINUTES_MS;
+  const words = (at: number) => {
+    const whole = moment(at, now);
+    return short ? whole.replace(clock(at), clockSeconds(at)) : whole;
+  };
+  return `${words(from)} to ${words(to)}`;
 }
 
 export function Workbench() {
@@ -81,12 +107,9 @@ function chosenKeys(
   sensors: readonly Sensor[],
   troubles: readonly Trouble[],
 ): string[] {
+  if (said === "none") return NONE;
+  if (said !== undefined) return [...new Set(said.split(","))].slice(0, MOST_SENSORS);
   const known = new Set(sensors.map((sensor) => sensor.key));
-  if (said !== undefined)
-    return said
-      .split(",")
-      .filter((key) => known.has(key))
-      .slice(0, MOST_SENSORS);
   const bad = troubles
     .filter((t) => t.to === null)
     .sort(worseFirst)
@@ -96,6 +119,60 @@ function chosenKeys(
   ];
   return keys.slice(0, Math.max(3, Math.min(4, bad.length)));
 }
+
+/** The chosen sensors; one that the list is too short for is asked for by its name. */
+function useChosen(keys: readonly string[], sensors: readonly Sensor[], known: boolean): Sensor[] {
+  const missing = known ? keys.filter((key) => !sensors.some((sensor) => sensor.key === key)) : NONE;
+  const asked = useQueries({ queries: missing.map((key) => searchQuery(key, true)) });
+  const extra = asked.flatMap((query) => query.data?.items ?? NONE);
+  const all = keys.flatMap(
+    (key) => sensors.find((s) => s.key === key) ?? extra.find((s) => s.key === key) ?? NONE,
+  );
+  // Its latest value changes each second; the plots only need to know what it is.
+  const what = all.map((s) => `${s.key} ${s.trust} ${s.expected_low} ${s.expected_high}`).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above
+  return useMemo(() => all, [what]);
+}
+
+interface Picked {
+  series: ReadonlyMap<string, Series>;
+  query: ReturnType<typeof useQuery>;
+  there: boolean;
+}
+
+/** Summaries for about each pixel; every reading once the stretch is short enough for that. */
+function useReadings(keys: readonly string[], window: Window, live: boolean): Picked {
+  const px = globalThis.innerWidth < 640 ? BUCKETS_PHONE : bucketsFor(globalThis.innerWidth);
+  const wide = useMemo(() => (live ? window : withMargin(window)), [window, live]);
+  const share = (wide.to - wide.from) / (window.to - window.from);
+  const summaries = useQuery(readingsQuery(keys, wide, Math.round(px * share), live));
+  const most = Math.max(
+    0,
+    ...(summaries.data?.series ?? NONE).map((s) => (s.buckets ?? NONE).reduce((n, b) => n + b.count, 0)),
+  );
+  const few = summaries.data !== undefined && !summaries.isPlaceholderData && most <= RAW_MOST;
+  const points = useQuery({
+    ...pointsQuery(keys, wide, live, RAW_MOST * 2),
+    enabled: few && keys.length > 0,
+  });
+  const raw = few && points.data !== undefined && !points.isPlaceholderData ? points.data : undefined;
+  const series = useMemo(
+    () => new Map((raw ?? summaries.data)?.series.map((s) => [s.sensor as string, s as Series]) ?? NONE),
+    [raw, summaries.data],
+  );
+  return { series, query: summaries, there: summaries.data !== undefined };
+}
+
+/** What lies beside the window is there before somebody pans to it. */
+const MARGIN = 0.5;
+const withMargin = ({ from, to }: Window): Window => {
+  const by = (to - from) * MARGIN;
+  return { from: Math.round(from - by), to: Math.round(to + by) };
+};
+
+/** One bucket a pixel, in steps, so that a changed window size does not ask for everything again. */
+const bucketsFor = (width: number): number =>
+  Math.max(300, Math.min(2000, Math.round((width - 640) / 100) * 100));
 
 function title(keys: readonly string[], label: string): string {
   if (keys.length === 0) return "Choose what to look at";
@@ -115,6 +192,34 @@ function title(keys: readonly string[], label: string): string {
   return `${sentence(words)}, ${label.toLowerCase()}`;
 }
 
+/** How many stretches the hand has chosen, one out of another, since the page was opened. */
+function useSteps() {
+  const router = useRouter();
+  const depth = useRef(0);
+  return useMemo(
+    () => ({
+      down: () => {
+        depth.current += 1;
+      },
+      /** One step back, or false when there is none. */
+      back: (): boolean => {
+        if (depth.current === 0) return false;
+        depth.current -= 1;
+        router.history.back();
+        return true;
+      },
+    }),
+    [router],
+  );
+}
+
+interface Change {
+  s?: string;
+  from?: number;
+  to?: number;
+  y?: YScale;
+}
+
 function Explore() {
   const search = route.useSearch();
   const navigate = useNavigate();
@@ -126,32 +231,39 @@ function Explore() {
   const names = sensors.map((s) => s.key).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
   const keys = useMemo(() => chosenKeys(search.s, sensors, troubles), [search.s, names, troubles]);
-  const buckets = globalThis.innerWidth < 640 ? BUCKETS_PHONE : BUCKETS_DESK;
-  const readings = useQuery(readingsQuery(keys, window, buckets, live));
-  const series = useMemo(
-    () => new Map<string, Series>((readings.data?.series ?? NONE).map((s) => [s.sensor, s])),
-    [readings.data],
-  );
+  const shown = useChosen(keys, sensors, known);
+  const own = useMemo(() => shown.map((sensor) => sensor.key), [shown]);
+  const { series, query, there } = useReadings(own, window, live);
   const marksOf = useMarks(window, live, troubles);
-  const events = useDecisionMarks(keys);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
-  const shown = useMemo(
-    () => keys.flatMap((key) => sensors.find((s) => s.key === key) ?? NONE),
-    [keys, names],
-  );
+  const events = useEventMarks(own);
+  const steps = useSteps();
 
   const go = useCallback(
-    (change: { s?: string; from?: number; to?: number }) =>
-      void navigate({ to: "/workbench", search: (old) => ({ ...old, ...change }), resetScroll: false }),
+    (change: Change, replace = false) =>
+      void navigate({
+        to: "/workbench",
+        search: (old) => ({ ...old, ...change }),
+        resetScroll: false,
+        replace,
+      }),
     [navigate],
   );
   const zoom = useCallback(
     (from: number, to: number) => {
-      if (to - from >= 2000) go({ from: Math.round(from), to: Math.round(to) });
+      if (to - from < LEAST_SPAN_S * 1000) return;
+      steps.down();
+      go({ from: Math.round(from), to: Math.round(to) });
     },
+    [go, steps],
+  );
+  const move = useCallback(
+    (from: number, to: number) => go({ from: Math.round(from), to: Math.round(to) }, true),
     [go],
   );
   const reset = useCallback(() => go({ from: undefined, to: undefined }), [go]);
+  const back = useCallback(() => {
+    if (!steps.back() && !live) reset();
+  }, [steps, live, reset]);
   const toggle = (key: string) => {
     const next = keys.includes(key) ? keys.filter((each) => each !== key) : [...keys, key];
     go({ s: next.length > 0 ? next.join(",") : "none" });
@@ -163,7 +275,7 @@ function Explore() {
         crumb="Can I see it for myself?"
         title={
           known
-            ? title(keys, label)
+            ? title(own, label)
             : sensorList.error
               ? "The sensors could not be read"
               : "Reading the sensors"
@@ -171,7 +283,7 @@ function Explore() {
         acts={
           <>
             <Tabs />
-            <Exports keys={keys} window={window} />
+            <Exports keys={own} window={window} />
           </>
         }
       />
@@ -182,11 +294,11 @@ function Explore() {
           retry={() => void sensorList.refetch()}
         />
       ) : null}
-      {readings.error ? (
+      {query.error ? (
         <ProblemNote
-          error={readings.error}
+          error={query.error}
           what="These readings could not be fetched"
-          retry={() => void readings.refetch()}
+          retry={() => void query.refetch()}
         />
       ) : null}
       <div
@@ -200,29 +312,43 @@ function Explore() {
             chosen={keys}
             most={MOST_SENSORS}
             onToggle={toggle}
+            more={sensorList.data?.next != null}
           />
         ) : null}
         <div className="stack">
-          {!known ? null : keys.length === 0 ? (
+          {!known ? null : own.length === 0 ? (
             <Panel title="Readings">
               <Empty title="No sensor chosen" picture="line">
                 Tick sensors in the list. Up to {MOST_SENSORS} stand under each other with one crosshair.
               </Empty>
             </Panel>
-          ) : readings.data ? (
+          ) : there ? (
             <Stack
               title={sentence(site ?? (sites.length === 1 ? (sites[0] ?? "") : "All sites"))}
               sensors={shown}
               series={series}
               window={window}
               live={live}
+              scale={search.y ?? "fit"}
               marksOf={marksOf}
               events={events}
-              busy={readings.isPending}
-              tools={<ZoomBar window={window} live={live} zoom={zoom} reset={reset} />}
+              busy={query.isFetching && query.isPlaceholderData}
+              tools={
+                <ZoomBar
+                  window={window}
+                  live={live}
+                  scale={search.y ?? "fit"}
+                  zoom={zoom}
+                  reset={reset}
+                  back={back}
+                  onScale={(y) => go({ y: y === "fit" ? undefined : y }, true)}
+                />
+              }
               onZoom={zoom}
+              onMove={move}
+              onBack={back}
             />
-          ) : readings.error ? null : (
+          ) : query.error ? null : (
             <Panel title="Readings">
               <Loading what={`Reading ${label.toLowerCase()}`} />
             </Panel>
@@ -239,7 +365,8 @@ function useMarks(
   troubles: readonly Trouble[],
 ): (sensor: string) => SensorMarks {
   const anomalies = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
-  const end = Math.round(window.to / 10_000) * 10;
+  // One that stands goes on to now, and a little further than the clock of this screen.
+  const end = useNow(10_000) / 1000 + 10;
   return useCallback(
     (sensor: string) => ({
       shades: anomalies
@@ -251,30 +378,44 @@ function useMarks(
         })),
       marks: troubles
         .filter((trouble) => trouble.sensor === sensor)
-        .map((trouble) => ({ at: trouble.from / 1000, label: trouble.title, priority: trouble.priority })),
+        .map((trouble) => ({
+          at: trouble.from / 1000,
+          label: trouble.title,
+          priority: trouble.priority,
+          value: trouble.value ?? null,
+        })),
     }),
     [anomalies, troubles, end],
   );
 }
 
-/** When people decided about one of these sensors. */
-function useDecisionMarks(keys: readonly string[]): Mark[] {
+/** What happened about one of these sensors: incidents, answers of people, work done. */
+function useEventMarks(keys: readonly string[]): Mark[] {
   const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
-  return useMemo(
-    () =>
-      decisions
+  const incidents = useQuery(incidentsQuery).data?.items ?? NONE;
+  const works = useQuery(workQuery).data?.items ?? NONE;
+  return useMemo(() => {
+    const at = (time: string | null | undefined) => Date.parse(time ?? "") / 1000;
+    return [
+      ...decisions
         .filter((decision) => keys.includes(decision.sensor) && decision.answered_at)
         .map((decision) => ({
-          at: Date.parse(decision.answered_at ?? "") / 1000,
+          at: at(decision.answered_at),
           label: `${decisionNo(decision.number)} ${decision.state}`,
         })),
-    [decisions, keys],
-  );
+      ...incidents
+        .filter((incident) => incident.sensors.some((sensor) => keys.includes(sensor)))
+        .map((incident) => ({ at: at(incident.opened_at), label: `${incidentNo(incident.number)} opened` })),
+      ...works
+        .filter((work) => work.sensor && keys.includes(work.sensor) && work.completion)
+        .map((work) => ({ at: at(work.completion?.completed_at), label: `${workNo(work.number)} done` })),
+    ].filter((mark) => Number.isFinite(mark.at));
+  }, [decisions, incidents, works, keys]);
 }
 
 function Exports({ keys, window }: { keys: string[]; window: Window }) {
-  const csv = useMutation({
-    mutationFn: () => downloadCsv(keys, window.from, window.to),
+  const file = useMutation({
+    mutationFn: (format: Format) => download(format, keys, window.from, window.to),
     onError: (error) => toast({ text: "The file could not be made", detail: error.message }),
   });
   const copy = async () => {
@@ -289,19 +430,26 @@ function Exports({ keys, window }: { keys: string[]; window: Window }) {
       toast({ text: "The browser did not allow copying", detail: url.href });
     }
   };
+  const none = keys.length === 0;
   return (
     <>
-      <button type="button" className="btn" disabled={keys.length === 0} onClick={() => void copy()}>
+      <button type="button" className="btn" disabled={none} onClick={() => void copy()}>
         <Icon name="link" /> Copy link
       </button>
-      <button
-        type="button"
-        className="btn"
-        disabled={keys.length === 0 || csv.isPending}
-        onClick={() => csv.mutate()}
-      >
-        <Icon name="download" /> CSV
-      </button>
+      <span className="btns">
+        {(Object.keys(FORMATS) as Format[]).map((format) => (
+          <button
+            key={format}
+            type="button"
+            className="btn"
+            disabled={none || file.isPending}
+            title={`Every reading of this window, as ${FORMATS[format]}`}
+            onClick={() => file.mutate(format)}
+          >
+            {format === "csv" ? <Icon name="download" /> : null} {FORMATS[format]}
+          </button>
+        ))}
+      </span>
     </>
   );
 }
@@ -309,12 +457,22 @@ function Exports({ keys, window }: { keys: string[]; window: Window }) {
 interface ZoomProps {
   window: Window;
   live: boolean;
+  scale: YScale;
   zoom: (from: number, to: number) => void;
   reset: () => void;
+  back: () => void;
+  onScale: (scale: YScale) => void;
 }
 
+const SCALE_NAME: Record<YScale, string> = { fit: "Fit", range: "Range", zero: "Zero" };
+const SCALE_SAYS: Record<YScale, string> = {
+  fit: "The value axes fit the data",
+  range: "The value axes hold the expected range as well",
+  zero: "The value axes begin at zero",
+};
+
 /** Every drag has a button: look closer, look wider, earlier, later. */
-function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
+function ZoomBar({ window, live, scale, zoom, reset, back, onScale }: ZoomProps) {
   const span = window.to - window.from;
   const middle = (window.from + window.to) / 2;
   const around = (factor: number) =>
@@ -376,14 +534,33 @@ function ZoomBar({ window, live, zoom, reset }: ZoomProps) {
           <i className="dot" /> follows the clock
         </span>
       ) : (
-        <button type="button" className="btn s" onClick={reset}>
-          Back to live <kbd className="hide-phone">L</kbd>
-        </button>
+        <>
+          <button type="button" className="btn s" title="To the stretch before" onClick={back}>
+            Step back
+          </button>
+          <button type="button" className="btn s" onClick={reset}>
+            Back to live <kbd className="hide-phone">L</kbd>
+          </button>
+        </>
       )}
-      <span className="sm dim">
-        {moment(window.from, Date.now())} to {moment(window.to, Date.now())}
-        <span className="hide-phone">. Drag over a plot to look closer.</span>
+      <span className="sm dim grow-in">
+        {stretch(window)}, {zoneWords(window.to)}
+        <span className="hide-phone">. Drag to look closer, Shift and drag to pan.</span>
       </span>
+      <fieldset className="seg bare">
+        <legend className="sr">Value axes</legend>
+        {WORKBENCH_SCALES.map((each) => (
+          <button
+            key={each}
+            type="button"
+            aria-pressed={each === scale}
+            title={SCALE_SAYS[each]}
+            onClick={() => onScale(each)}
+          >
+            {SCALE_NAME[each]}
+          </button>
+        ))}
+      </fieldset>
     </div>
   );
 }

@@ -16,6 +16,8 @@ export function troublesOf(alerts: readonly Alert[], since: number): Trouble[] {
       priority: alert.priority,
       unseen: unseen(alert),
       from: Date.parse(alert.raised_at),
+      // What it is drawn at: the limit it went over, else what it read.
+      value: alert.rule === "missing" ? null : (alert.limit ?? alert.value ?? null),
       to:
         alert.active || stands(alert)
           ? null

@@ -64,6 +64,8 @@ export const decisionSearch = (raw: Raw): DecisionSearch => ({ decision: text(ra
 
 export const WORKBENCH_TABS = ["explore", "golden"] as const;
 
+export const WORKBENCH_SCALES = ["fit", "range", "zero"] as const;
+
 export interface WorkbenchSearch {
   tab?: (typeof WORKBENCH_TABS)[number];
   /** Sensor keys, separated by commas. */
@@ -71,6 +73,8 @@ export interface WorkbenchSearch {
   /** A fixed window in ms; without it the window follows the clock. */
   from?: number;
   to?: number;
+  /** What the value axes show. */
+  y?: (typeof WORKBENCH_SCALES)[number];
   run?: string;
 }
 
@@ -83,6 +87,7 @@ export function workbenchSearch(raw: Raw): WorkbenchSearch {
     s: text(raw.s),
     from: fixed ? from : undefined,
     to: fixed ? to : undefined,
+    y: oneOf(raw.y, WORKBENCH_SCALES),
     run: text(raw.run),
   };
 }

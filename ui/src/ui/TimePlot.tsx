@@ -2,11 +2,14 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import uPlot from "uplot";
 import type { Priority } from "../api/types";
 import { onThemeChange } from "../shell/theme";
-import { clockSeconds, number } from "./format";
-import { timeLabel } from "./svg";
+import { clock, clockSeconds, day, number } from "./format";
+import { extent, timeLabel } from "./svg";
+import type { TimeView } from "./view";
 
-/** Times in seconds, then mean, min and max; null lifts the pen. */
-export type PlotData = [number[], (number | null)[], (number | null)[], (number | null)[]];
+type Column = (number | null)[];
+
+/** Times in seconds, then mean, min, max, and the mean where it is not to be believed; null lifts the pen. */
+export type PlotData = [number[], Column, Column, Column, Column];
 
 export interface Shade {
   from: number;
@@ -18,13 +21,17 @@ export interface Mark {
   at: number;
   label: string;
   priority?: Priority;
+  /** Where on the value axis it belongs; at the top without. */
+  value?: number | null;
 }
+
+/** What the value axis shows: the data, the data with the expected range, or from zero on. */
+export type YScale = "fit" | "range" | "zero";
 
 interface Props {
   data: PlotData;
-  /** Window in seconds. */
-  from: number;
-  to: number;
+  view: TimeView;
+  scale: YScale;
   unit: string | null | undefined;
   limits: number[];
   shades: Shade[];
@@ -40,12 +47,18 @@ interface Props {
   onZoom: (from: number, to: number) => void;
   /** The value under the crosshair, or null when it left. */
   onCursor: (at: number | null, value: number | null) => void;
+  /** The plot itself, for the keys that move its crosshair; null when it is gone. */
+  onPlot: (plot: uPlot | null) => void;
 }
 
 const AXIS_H = 28;
 const AXIS_W = 50;
-/** Half of the last time label must fit. */
-const RIGHT = 20;
+/** Above the first strip: the time of the crosshair and the words of events. */
+const HEAD_H = 26;
+/** The newest value stands beside the end of its line. */
+const RIGHT = 62;
+/** Readings further apart than this are drawn as points as well. */
+const POINTS_PX = 7;
 
 const SHAPE: Record<Priority, string> = {
   1: "M2.5 2.5h13v13h-13z",
@@ -121,13 +134,18 @@ function drawOver(plot: uPlot, props: Props, ink: Record<string, string>): void 
   ctx.save();
   ctx.font = `500 ${12 * px}px Inter, system-ui, sans-serif`;
   ctx.textBaseline = "alphabetic";
-  for (const mark of props.marks) {
-    if (mark.at < props.from || mark.at > props.to) continue;
+  for (const shade of props.shades) shadeLabel(plot, shade, ink);
+  newest(plot, props, ink);
+  let taken = Number.NEGATIVE_INFINITY;
+  for (const mark of [...props.marks].sort((a, b) => a.at - b.at)) {
+    if (mark.at < props.view.from || mark.at > props.view.to) continue;
     const x = plot.valToPos(mark.at, "x", true);
     if (mark.priority) {
       const size = 16 * px;
+      const y = mark.value == null ? bbox.top + 10 * px : plot.valToPos(mark.value, "y", true);
+      const inside = Math.min(Math.max(y, bbox.top + 9 * px), bbox.top + bbox.height - 9 * px);
       ctx.save();
-      ctx.translate(x - size / 2, bbox.top + 2 * px);
+      ctx.translate(x - size / 2, inside - size / 2);
       ctx.scale(size / 18, size / 18);
       ctx.fillStyle = ink[`p${mark.priority}`] ?? "";
       ctx.fill(new Path2D(SHAPE[mark.priority]));
@@ -144,25 +162,81 @@ function drawOver(plot: uPlot, props: Props, ink: Record<string, string>): void 
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      if (mark.label) label(plot, mark.label, x, ink);
+      if (props.first) taken = eventHead(plot, mark.label, x, taken, ink);
     }
   }
   ctx.restore();
 }
 
-function label(plot: uPlot, text: string, x: number, ink: Record<string, string>): void {
+/** The words of an event above the first strip, with the point that the dashed line hangs from. Up to
+ *  `taken` another one stands already; returns up to where now. */
+function eventHead(plot: uPlot, text: string, x: number, taken: number, ink: Record<string, string>): number {
   const { ctx, bbox } = plot;
   const px = devicePixelRatio;
   const wide = ctx.measureText(text).width;
-  const left = x + wide + 10 * px > bbox.left + bbox.width;
-  ctx.textAlign = left ? "right" : "left";
+  const left = x + wide + 12 * px > bbox.left + bbox.width;
+  const y = bbox.top - 12 * px;
   ctx.setLineDash([]);
-  ctx.lineWidth = 4 * px;
-  ctx.strokeStyle = ink.surface ?? "";
-  const at = left ? x - 6 * px : x + 6 * px;
-  ctx.strokeText(text, at, bbox.top + 12 * px);
+  ctx.fillStyle = ink.ink ?? "";
+  ctx.beginPath();
+  ctx.moveTo(x - 5 * px, y);
+  ctx.lineTo(x + 5 * px, y);
+  ctx.lineTo(x, y + 8 * px);
+  ctx.fill();
+  const from = left ? x - wide - 9 * px : x - 5 * px;
+  if (from < taken) return Math.max(taken, x + 8 * px);
+  ctx.textAlign = left ? "right" : "left";
   ctx.fillStyle = ink["ink-2"] ?? "";
-  ctx.fillText(text, at, bbox.top + 12 * px);
+  ctx.fillText(text, left ? x - 9 * px : x + 9 * px, y + 8 * px);
+  return left ? x + 8 * px : x + wide + 16 * px;
+}
+
+/** Text on a plot, with a rim of the ground so that lines do not run through it. */
+function onGround(
+  ctx: CanvasRenderingContext2D,
+  text: string,
+  x: number,
+  y: number,
+  ink: Record<string, string>,
+) {
+  ctx.setLineDash([]);
+  ctx.lineJoin = "round";
+  ctx.lineWidth = 4 * devicePixelRatio;
+  ctx.strokeStyle = ink.surface ?? "";
+  ctx.strokeText(text, x, y);
+  ctx.fillText(text, x, y);
+}
+
+function shadeLabel(plot: uPlot, shade: Shade, ink: Record<string, string>): void {
+  const { ctx, bbox } = plot;
+  const px = devicePixelRatio;
+  const a = Math.max(bbox.left, plot.valToPos(shade.from, "x", true));
+  const b = Math.min(bbox.left + bbox.width, plot.valToPos(shade.to, "x", true));
+  if (b - a < ctx.measureText(shade.label).width + 20 * px) return;
+  ctx.textAlign = "left";
+  ctx.fillStyle = ink["ink-2"] ?? "";
+  onGround(ctx, shade.label, a + 10 * px, bbox.top + bbox.height - 6 * px, ink);
+}
+
+/** The newest value beside the end of its line, when that end is in sight. */
+function newest(plot: uPlot, props: Props, ink: Record<string, string>): void {
+  const [times, mean, , , doubted] = props.data;
+  let last = times.length - 1;
+  while (last >= 0 && mean[last] == null && doubted[last] == null) last -= 1;
+  const at = times[last];
+  const value = mean[last] ?? doubted[last];
+  const { ctx, bbox } = plot;
+  const px = devicePixelRatio;
+  const { from, to } = props.view;
+  // The stream is a little ahead of the window, which moves in steps.
+  if (at === undefined || value == null || at < from || at > to + (to - from) * 0.03) return;
+  const x = plot.valToPos(at, "x", true);
+  // Nearer to the middle it would be read as belonging to the time under it.
+  if (x < bbox.left + bbox.width * 0.9) return;
+  const y = Math.min(Math.max(plot.valToPos(value, "y", true), bbox.top + 6 * px), bbox.top + bbox.height);
+  ctx.textAlign = "left";
+  ctx.fillStyle = ink.ink ?? "";
+  ctx.fillText(number(value, props.unit), bbox.left + bbox.width + 7 * px, y + 4 * px);
 }
 
 /** As many digits as a step needs: 0.25 needs two. */
@@ -178,7 +252,7 @@ function digitsOf(step: number): number {
 function tell(plot: uPlot, props: Props): void {
   const { idx, left } = plot.cursor;
   const at = idx == null || (left ?? -1) < 0 ? null : plot.data[0][idx];
-  const value = idx == null ? null : plot.data[1]?.[idx];
+  const value = idx == null ? null : (plot.data[1]?.[idx] ?? plot.data[4]?.[idx]);
   const time = plot.over.querySelector<HTMLElement>(".u-time");
   const words = plot.over.querySelector<HTMLElement>(".u-value");
   if (!time || !words) return;
@@ -186,7 +260,7 @@ function tell(plot: uPlot, props: Props): void {
   words.hidden = at == null || value == null;
   if (at == null) return;
   const x = plot.valToPos(at, "x");
-  time.textContent = clockSeconds(at * 1000);
+  time.textContent = exact(at * 1000, props.view.to - props.view.from);
   time.style.left = `${Math.max(30, Math.min(plot.over.clientWidth - 30, x))}px`;
   if (value == null) return;
   const before = x > 70;
@@ -194,6 +268,33 @@ function tell(plot: uPlot, props: Props): void {
   words.style.left = `${x + (before ? -8 : 8)}px`;
   words.style.top = `${Math.max(10, Math.min(plot.over.clientHeight - 10, plot.valToPos(value, "y") + 13))}px`;
   words.style.translate = before ? "-100% -50%" : "0 -50%";
+}
+
+/** As exact as the stretch in sight can tell, with the day where the stretch has several. */
+function exact(ms: number, span: number): string {
+  const words =
+    span < 30 ? `${clockSeconds(ms)}.${String(Math.floor(ms) % 1000).padStart(3, "0")}` : clockSeconds(ms);
+  return span > 86_400 ? `${day(ms)} ${clock(ms)}` : words;
+}
+
+/** The lowest and highest value that the axis shows. */
+function yRange(low: number | null, high: number | null, props: Props): [number, number] {
+  if (low === null || high === null) return [0, 1];
+  let [a, b] = [low, high];
+  if (props.scale === "range") {
+    a = Math.min(a, ...props.limits);
+    b = Math.max(b, ...props.limits);
+  } else if (props.scale === "zero") {
+    a = Math.min(0, a);
+    b = Math.max(0, b);
+  }
+  const pad = Math.max((b - a) * 0.12, Math.abs(b) * 0.002, 1e-6);
+  return [a === 0 && props.scale === "zero" ? 0 : a - pad, b + pad];
+}
+
+/** Single readings are drawn as points once there is room between them. */
+function roomForPoints(plot: uPlot, first: number, last: number): boolean {
+  return last >= first && plot.bbox.width / devicePixelRatio / (last - first + 1) > POINTS_PX;
 }
 
 function addWords(plot: uPlot): void {
@@ -205,32 +306,30 @@ function addWords(plot: uPlot): void {
   }
 }
 
+/** Every strip is as tall inside, whatever stands above or under it. */
+const fullHeight = ({ height, first, last }: Props): number =>
+  height + (first ? HEAD_H - 6 : 0) + (last ? AXIS_H : 0);
+
 function options(props: Props, current: () => Props): uPlot.Options {
   const ink = colours();
   const stroke = ink["ink-3"] ?? "";
   return {
     width: props.width,
-    height: props.height + (props.last ? AXIS_H : 0),
-    padding: [props.first ? 22 : 6, RIGHT, props.last ? 0 : 6, 0],
+    height: fullHeight(props),
+    padding: [props.first ? HEAD_H : 6, RIGHT, props.last ? 0 : 6, 0],
     legend: { show: false },
     cursor: {
       sync: { key: props.syncKey, scales: ["x", null] },
       drag: { x: true, y: false, setScale: false },
       // The mean has a point; the ends of its band need none.
-      points: { size: (_plot, series) => (series === 1 ? 7 : 0) },
+      points: { size: (_plot, series) => (series === 1 || series === 4 ? 7 : 0) },
       y: false,
+      // The page has its own way back.
+      bind: { dblclick: () => null },
     },
     scales: {
-      x: { time: true, range: () => [current().from, current().to] },
-      y: {
-        range: (_plot, low, high) => {
-          if (low === null || high === null) return [0, 1];
-          const pad = Math.max((high - low) * 0.15, Math.abs(high) * 0.002, 1e-6);
-          // Glyphs and words stand above the line, not on it.
-          const head = current().marks.some((mark) => mark.priority || mark.label) ? 2.4 : 1;
-          return [low - pad, high + pad * head];
-        },
-      },
+      x: { time: true, range: () => [current().view.from, current().view.to] },
+      y: { range: (_plot, low, high) => yRange(low, high, current()) },
     },
     axes: [
       {
@@ -259,9 +358,29 @@ function options(props: Props, current: () => Props): uPlot.Options {
     ],
     series: [
       {},
-      { stroke: ink.d1, width: 1.5, points: { show: false } },
+      {
+        stroke: ink.d1,
+        width: 1.5,
+        points: {
+          show: (plot, _series, first, last) => roomForPoints(plot, first, last),
+          size: 4,
+          fill: ink.d1,
+          width: 0,
+        },
+      },
       { stroke: "transparent", points: { show: false } },
       { stroke: "transparent", points: { show: false } },
+      {
+        stroke: ink.d1,
+        width: 1.25,
+        dash: [3, 4],
+        points: {
+          show: (plot, _series, first, last) => roomForPoints(plot, first, last),
+          size: 6,
+          fill: ink.surface,
+          width: 1.25,
+        },
+      },
     ],
     bands: [{ series: [3, 2], fill: ink.band }],
     hooks: {
@@ -283,7 +402,10 @@ function options(props: Props, current: () => Props): uPlot.Options {
           tell(plot, current());
           if (index === null || index === undefined || (plot.cursor.left ?? -1) < 0)
             return current().onCursor(null, null);
-          return current().onCursor(plot.data[0][index] ?? null, plot.data[1]?.[index] ?? null);
+          return current().onCursor(
+            plot.data[0][index] ?? null,
+            plot.data[1]?.[index] ?? plot.data[4]?.[index] ?? null,
+          );
         },
       ],
     },
@@ -307,7 +429,9 @@ export function TimePlot(props: Props) {
       host.current,
     );
     plot.current = made;
+    latest.current.onPlot(made);
     return () => {
+      latest.current.onPlot(null);
       made.destroy();
       plot.current = null;
     };
@@ -320,24 +444,24 @@ export function TimePlot(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: what the hooks draw depends on these
   useEffect(() => {
     plot.current?.redraw(true, true);
-  }, [props.from, props.to, props.shades, props.marks, props.limits]);
+  }, [props.shades, props.marks, props.limits, props.scale]);
 
-  return (
-    <div
-      ref={host}
-      role="img"
-      aria-label={props.summary}
-      style={{ minHeight: props.height + (props.last ? AXIS_H : 0) }}
-    />
-  );
+  // A pan or a zoom goes past React: the plot alone is drawn anew, once a frame.
+  useEffect(() => props.view.subscribe(() => plot.current?.redraw(true, false)), [props.view]);
+
+  return <div ref={host} role="img" aria-label={props.summary} style={{ minHeight: fullHeight(props) }} />;
 }
 
 /** `min 4.10, mean 4.38, max 4.66 mm/s` */
-export function dataWords(data: PlotData, unit: string | null | undefined): string {
-  const mean = data[1].filter((v): v is number => v !== null);
+export function dataWords(
+  mean: readonly number[],
+  lows: readonly number[],
+  highs: readonly number[],
+  unit: string | null | undefined,
+): string {
   if (mean.length === 0) return "no readings in this window";
-  const low = Math.min(...data[2].filter((v): v is number => v !== null));
-  const high = Math.max(...data[3].filter((v): v is number => v !== null));
+  const [low] = extent(lows);
+  const [, high] = extent(highs);
   const average = mean.reduce((a, b) => a + b, 0) / mean.length;
   return `min ${number(low, unit)}, mean ${number(average, unit)}, max ${number(high, unit)}${unit ? ` ${unit}` : ""}`;
 }

@@ -33,6 +33,10 @@ export function extent(values: readonly number[]): [number, number] {
 
 export function timeLabel(at: number, stepMs: number): string {
   if (stepMs >= 86_400_000) return day(at);
+  if (stepMs < 1000)
+    return `${clockSeconds(at)}.${String(Math.round(at) % 1000)
+      .padStart(3, "0")
+      .slice(0, stepMs < 100 ? 3 : 1)}`;
   if (stepMs < 60_000) return clockSeconds(at);
   const date = new Date(at);
   return date.getHours() === 0 && date.getMinutes() === 0 ? day(at) : clock(at);

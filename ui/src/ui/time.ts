@@ -39,9 +39,26 @@ export function timeTicks(from: number, to: number, most: number): { at: number[
   const stepMs =
     [1000, 2000, 5000, 10_000, 15_000, 30_000, ...STEPS_MS].find((step) => span / step <= most) ??
     30 * 86_400_000;
-  const offset = new Date(from).getTimezoneOffset() * 60_000;
+  const offset = offsetMs(from);
   const first = Math.ceil((from - offset) / stepMs) * stepMs + offset;
   const at: number[] = [];
-  for (let t = first; t <= to; t += stepMs) at.push(t);
+  for (let t = first; t <= to; t += stepMs) {
+    // Clocks may be changed within the window: a mark at midnight stays at midnight.
+    const moved = stepMs >= HOUR_MS ? t + offsetMs(t) - offset : t;
+    if (moved >= from && moved <= to) at.push(moved);
+  }
   return { at, stepMs };
+}
+
+const HOUR_MS = 3_600_000;
+const offsetMs = (t: number): number => new Date(t).getTimezoneOffset() * 60_000;
+
+/** `Europe/Berlin, UTC+01:00`: whose clock the times of this screen are. */
+export function zoneWords(t: number): string {
+  const minutes = -new Date(t).getTimezoneOffset();
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  const size = Math.abs(minutes);
+  const utc = minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "\u2212" : "+"}${two(size / 60)}:${two(size % 60)}`;
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return name && name !== "UTC" ? `${name}, ${utc}` : utc;
 }

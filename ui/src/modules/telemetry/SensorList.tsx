@@ -1,4 +1,6 @@
+import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
+import { searchQuery } from "../../api/queries";
 import type { Sensor } from "../../api/types";
 import { age, ownName, quantity } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
@@ -30,16 +32,33 @@ interface Props {
   chosen: readonly string[];
   most: number;
   onToggle: (key: string) => void;
+  /** There are more sensors than the list holds: words are asked of the server as well. */
+  more?: boolean;
 }
 
-export function SensorList({ sensors, troubles, chosen, most, onToggle }: Props) {
+/** The words of a query without its fields. */
+const plainWords = (query: string): string =>
+  query
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word && !word.includes(":"))
+    .join(" ");
+
+const NONE: never[] = [];
+
+export function SensorList({ sensors, troubles, chosen, most, onToggle, more }: Props) {
   const [query, setQuery] = useState("");
   const now = useNow();
-  const found = useMemo(() => findSensors(sensors, query), [sensors, query]);
+  const asked = useQuery(searchQuery(plainWords(query), more === true)).data?.items ?? NONE;
+  const all = useMemo(() => {
+    const known = new Set(sensors.map((sensor) => sensor.key));
+    return [...sensors, ...asked.filter((sensor) => !known.has(sensor.key))];
+  }, [sensors, asked]);
+  const found = useMemo(() => findSensors(all, query), [all, query]);
   const shown = found.slice(0, MOST);
   const full = chosen.length >= most;
   return (
-    <Panel title="Sensors" meta={`${chosen.length} of ${sensors.length}`}>
+    <Panel title="Sensors" meta={`${chosen.length} of ${sensors.length}${more ? " and more" : ""}`}>
       <div className="in" style={{ paddingBottom: 8 }}>
         <input
           className="input"

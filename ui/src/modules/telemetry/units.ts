@@ -9,6 +9,8 @@ export interface Trouble {
   priority: Priority;
   unseen: boolean;
   from: number;
+  /** Where on the value axis it belongs, when it has a place there. */
+  value?: number | null;
   /** null while it stands */
   to: number | null;
   /** When the sensor came back, also when the alarm still waits for somebody to see it. */
