@@ -6,14 +6,17 @@
 pub mod csv;
 mod error;
 pub mod json;
+mod keep;
 pub mod labels;
 pub mod line;
+mod mosquitto;
 pub mod mqtt;
 pub mod remote_write;
 mod rows;
 mod settings;
 mod sink;
 mod source;
+pub mod sparkplug;
 mod time;
 mod wire;
 

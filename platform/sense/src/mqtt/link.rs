@@ -82,19 +82,23 @@ fn open_v3(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         options.set_credentials(username.clone(), settings.password.clone().unwrap_or_default());
     }
     if let Some(tls) = &settings.tls {
-        let (ca, own) = pem(tls)?;
-        let transport = match ca {
-            Some(ca) => v4::Transport::tls(ca, own, None),
-            None => v4::Transport::try_tls_with_default_config()
-                .map_err(|error| super::invalid("tls", error.to_string()))?,
-        };
-        options.set_transport(transport);
+        options.set_transport(v3_transport(tls)?);
     }
     let (client, mut events) = v4::AsyncClient::builder(options).capacity(ACKS_MAX).build();
     let mut network = events.network_options();
     network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
     events.set_network_options(network);
     Ok((Acks::V3(client.clone()), Link::V3 { client, events: Box::new(events) }))
+}
+
+/// How a client of version 3.1.1 encrypts.
+pub(crate) fn v3_transport(tls: &BrokerTls) -> Result<v4::Transport, SenseError> {
+    let (ca, own) = pem(tls)?;
+    match ca {
+        Some(ca) => Ok(v4::Transport::tls(ca, own, None)),
+        None => v4::Transport::try_tls_with_default_config()
+            .map_err(|error| super::invalid("tls", error.to_string())),
+    }
 }
 
 fn open_v5(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {

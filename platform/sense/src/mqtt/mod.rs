@@ -8,7 +8,7 @@
 
 mod intake;
 mod kind;
-mod link;
+pub(crate) mod link;
 mod measures;
 mod payload;
 mod topics;
@@ -55,7 +55,7 @@ pub struct BrokerTls {
 }
 
 impl BrokerTls {
-    fn check(&self) -> Result<(), SenseError> {
+    pub(crate) fn check(&self) -> Result<(), SenseError> {
         if self.cert_file.is_some() != self.key_file.is_some() {
             let reason = "a client certificate needs both `cert_file` and `key_file`";
             return Err(invalid("tls", reason));
@@ -147,13 +147,7 @@ impl Broker {
         let mapping = Mapping::new(&settings.topics, &settings.default_site)?;
         let id = SourceId::new(Protocol::Mqtt, &settings.name);
         let status = SourceStatus::new(id, format!("{}:{}", settings.host, settings.port));
-        Ok(Self {
-            settings: Arc::new(settings),
-            mapping,
-            clock,
-            status,
-            backoff: RECONNECT,
-        })
+        Ok(Self { settings: Arc::new(settings), mapping, clock, status, backoff: RECONNECT })
     }
 
     /// What the connection says about itself; live.
@@ -254,7 +248,7 @@ impl Broker {
     }
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> SenseError {
+pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> SenseError {
     SenseError::Settings { field, reason: reason.into() }
 }
 
