@@ -9,6 +9,7 @@ pub mod json;
 mod keep;
 pub mod labels;
 pub mod line;
+#[cfg(test)]
 mod mosquitto;
 pub mod mqtt;
 pub mod remote_write;
