@@ -15,7 +15,7 @@ const WANDER_MAX: f64 = 0.95;
 /// Share of the correlations that is taken away, for rows and for averages of rows, of which there
 /// are fewer.
 const SHRINK_ROW: f64 = 0.02;
-const SHRINK_LEVEL: f64 = 0.3;
+const SHRINK_LEVEL: f64 = 0.1;
 /// Share of the variance that the main directions hold.
 const MAIN_SHARE: f64 = 0.9;
 /// Averages before this row say little.
@@ -50,6 +50,25 @@ impl ProcessModel {
         fit: &[Vec<f64>],
         calibrate: &[Vec<f64>],
     ) -> Result<Self, FitError> {
+        Self::made(names, fit, calibrate, false)
+    }
+
+    /// Makes the model from one stretch of normal operation: its last quarter is for the limits.
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit).
+    pub fn split(names: Vec<String>, rows: &[Vec<f64>]) -> Result<Self, FitError> {
+        let (fit, calibrate) = rows.split_at(rows.len() - rows.len() / 4);
+        Self::made(names, fit, calibrate, true)
+    }
+
+    /// `joined`: calibration follows the fit period without a break.
+    fn made(
+        names: Vec<String>,
+        fit: &[Vec<f64>],
+        calibrate: &[Vec<f64>],
+        joined: bool,
+    ) -> Result<Self, FitError> {
         if names.is_empty() || names.len() > INPUTS_MAX {
             return Err(FitError::Inputs { inputs: names.len() });
         }
@@ -78,12 +97,20 @@ impl ProcessModel {
             fit_rows: fit.len(),
             limits: Limits::default(),
         };
-        let mut watch = ProcessWatch::new(&model);
-        let seen: Vec<[f64; 3]> =
-            calibrate.iter().filter_map(|row| watch.logs(&model, row)).collect();
-        model.limits = Limits::of(&seen);
+        model.limits = limits(&model, if joined { &fit } else { &[] }, &calibrate);
         Ok(model)
     }
+}
+
+/// What the looks had over the calibration rows, after `before`.
+fn limits(model: &ProcessModel, before: &[&Vec<f64>], calibrate: &[&Vec<f64>]) -> Limits {
+    let mut watch = ProcessWatch::new(model);
+    for row in before {
+        watch.measure(model, row);
+    }
+    let seen: Vec<_> = calibrate.iter().filter_map(|row| watch.measure(model, row)).collect();
+    let logs: Vec<[f64; 3]> = seen.iter().map(|(logs, _)| *logs).collect();
+    Limits::of(&logs, seen.iter().filter_map(|(_, step)| *step).collect())
 }
 
 fn complete(rows: &[Vec<f64>], size: usize) -> Vec<&Vec<f64>> {

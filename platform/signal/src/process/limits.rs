@@ -6,7 +6,9 @@ pub const CALIBRATE_ROWS_MIN: usize = 20;
 const QUANTILE: f64 = 0.995;
 /// What is added to the logarithm of a limit, over the rows it rests on. A short stretch says little
 /// about the level of the next: averages over ten rows leave few independent values in it.
-const MARGIN_ROWS: f64 = 90.0;
+const MARGIN_ROWS: f64 = 110.0;
+/// A change of state lies this many times beyond what calibration saw.
+const CHANGE_FACTOR: f64 = 2.5;
 
 /// Logarithms of the limits of the looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,22 +16,36 @@ pub(super) struct Limits {
     #[serde(with = "crate::exact::many")]
     logs: [f64; 3],
     rows: usize,
+    /// The step between two stretches of rows at which the state has changed; unknown when
+    /// calibration was too short to hold two.
+    change: Option<Bits>,
 }
+
+/// A number that comes back bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Bits(#[serde(with = "crate::exact::one")] f64);
 
 impl Limits {
     /// From the logarithms that the looks had over a stretch of normal operation.
-    pub(super) fn of(seen: &[[f64; 3]]) -> Self {
+    pub(super) fn of(seen: &[[f64; 3]], mut steps: Vec<f64>) -> Self {
         let margin = MARGIN_ROWS / seen.len().max(1) as f64;
         let logs = std::array::from_fn(|look| {
             let mut column: Vec<f64> = seen.iter().map(|row| row[look]).collect();
             column.sort_unstable_by(f64::total_cmp);
             quantile(&column, QUANTILE) + margin
         });
-        Self { logs, rows: seen.len() }
+        steps.sort_unstable_by(f64::total_cmp);
+        let change = (!steps.is_empty()).then(|| Bits(CHANGE_FACTOR * quantile(&steps, QUANTILE)));
+        Self { logs, rows: seen.len(), change }
     }
 
     pub(super) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The step at which the state has changed.
+    pub(super) fn change(&self) -> Option<f64> {
+        self.change.map(|Bits(change)| change)
     }
 
     /// How far the logarithm of a look lies above its limit.
@@ -56,7 +72,7 @@ mod tests {
     #[test]
     fn a_short_calibration_leaves_more_room() {
         let seen = |rows: usize| vec![[1.0, 2.0, 3.0]; rows];
-        let (short, long) = (Limits::of(&seen(90)), Limits::of(&seen(9000)));
+        let (short, long) = (Limits::of(&seen(110), vec![]), Limits::of(&seen(11_000), vec![]));
         assert!((short.beyond(1, 3.0) - 0.0).abs() < 1e-12);
         assert!((long.beyond(1, 2.01) - 0.0).abs() < 1e-12);
     }

@@ -30,3 +30,6 @@ pub const VERSION: &str = "process/1";
 
 /// The score from which a row counts as abnormal.
 pub const THRESHOLD: f64 = 0.5;
+
+#[cfg(test)]
+mod tests;

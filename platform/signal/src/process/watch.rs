@@ -18,6 +18,9 @@ const FILL_SWEEPS: usize = 20;
 /// Inputs named with a verdict, and the smallest share worth a name.
 const NAMED_MAX: usize = 3;
 const NAMED_SHARE_MIN: f64 = 0.01;
+/// Rows of each of the two stretches whose averages are compared for a change of state, and rows
+/// from one change to the next.
+const STRETCH: usize = 25;
 const LOG_MIN: f64 = 1e-12;
 
 /// What is remembered of the rows before.
@@ -30,6 +33,12 @@ pub struct ProcessWatch {
     /// Average parts of the inputs in the distance.
     #[serde(with = "crate::exact::list")]
     parts: Vec<f64>,
+    /// The last rows in spreads, for two stretches, and the place of the oldest.
+    #[serde(with = "crate::exact::list")]
+    recent: Vec<f64>,
+    oldest: usize,
+    /// Rows since the last change of state.
+    steady: usize,
     /// The last rows, newest in the lowest bit: beyond a limit or not.
     beyond: u8,
     calm: u32,
@@ -61,6 +70,7 @@ struct Sight {
     distance: f64,
     t2: f64,
     logs: [f64; 3],
+    step: Option<f64>,
     parts_level: Vec<f64>,
     parts_row: Vec<f64>,
 }
@@ -73,6 +83,9 @@ impl ProcessWatch {
             level: vec![0.0; size],
             spread: size as f64,
             parts: vec![0.0; size],
+            recent: Vec::new(),
+            oldest: 0,
+            steady: STRETCH,
             beyond: 0,
             calm: 0,
             alarm: false,
@@ -83,7 +96,12 @@ impl ProcessWatch {
     /// The state belongs to a model of this size.
     #[must_use]
     pub fn fits(&self, model: &ProcessModel) -> bool {
-        self.level.len() == model.names.len() && self.parts.len() == model.names.len()
+        let size = model.names.len();
+        self.level.len() == size
+            && self.parts.len() == size
+            && self.recent.len().is_multiple_of(size.max(1))
+            && self.recent.len() <= 2 * STRETCH * size
+            && self.oldest < 2 * STRETCH
     }
 
     #[must_use]
@@ -101,6 +119,7 @@ impl ProcessWatch {
         self.score = 1.0 / (1.0 + (-beyond[furthest]).exp());
         let before = self.alarm;
         self.turn(beyond[furthest] > 0.0);
+        let changepoint = self.change(model, sight.step, before != self.alarm);
         let parts = match look {
             Look::Row => &sight.parts_row,
             Look::Spread => &self.parts,
@@ -109,7 +128,7 @@ impl ProcessWatch {
         ProcessVerdict {
             score: self.score,
             alarm: self.alarm,
-            changepoint: before != self.alarm,
+            changepoint,
             held: false,
             look,
             t2: sight.t2,
@@ -118,9 +137,28 @@ impl ProcessWatch {
         }
     }
 
-    /// The logarithms of the looks at the next row; `None` when too much is missing.
-    pub(super) fn logs(&mut self, model: &ProcessModel, row: &[f64]) -> Option<[f64; 3]> {
-        self.look(model, row).map(|sight| sight.logs)
+    /// The logarithms of the looks at the next row and the step of the averages; `None` when too
+    /// much is missing.
+    pub(super) fn measure(
+        &mut self,
+        model: &ProcessModel,
+        row: &[f64],
+    ) -> Option<([f64; 3], Option<f64>)> {
+        self.look(model, row).map(|sight| (sight.logs, sight.step))
+    }
+
+    /// The state has changed when the last stretch of rows lies far from the one before; without a
+    /// known limit of that, when an alarm starts or ends.
+    fn change(&mut self, model: &ProcessModel, step: Option<f64>, turned: bool) -> bool {
+        self.steady = self.steady.saturating_add(1);
+        let changed = match model.limits.change() {
+            Some(limit) => self.steady >= STRETCH && step.is_some_and(|step| step > limit),
+            None => turned,
+        };
+        if changed {
+            self.steady = 0;
+        }
+        changed
     }
 
     fn look(&mut self, model: &ProcessModel, row: &[f64]) -> Option<Sight> {
@@ -142,8 +180,34 @@ impl ProcessWatch {
         model.inverse_level.times(&level, &mut pull);
         let shift = product(&level, &pull);
         let parts_level = parts(&pull, |k| model.inverse_level.at(k, k));
+        let step = self.step(model, &scaled, &mut pull);
         let logs = [distance, self.spread, shift].map(|look| (look + LOG_MIN).ln());
-        Some(Sight { distance, t2, logs, parts_level, parts_row })
+        Some(Sight { distance, t2, logs, step, parts_level, parts_row })
+    }
+
+    /// Takes the row in and answers the squared distance between the averages of the last two
+    /// stretches.
+    fn step(&mut self, model: &ProcessModel, scaled: &[f64], pull: &mut [f64]) -> Option<f64> {
+        let size = scaled.len();
+        let rows = 2 * STRETCH;
+        if self.recent.len() < rows * size {
+            self.recent.extend_from_slice(scaled);
+        } else {
+            self.recent[self.oldest * size..][..size].copy_from_slice(scaled);
+            self.oldest = (self.oldest + 1) % rows;
+        }
+        if self.recent.len() < rows * size {
+            return None;
+        }
+        let mut step = vec![0.0; size];
+        for age in 0..rows {
+            let row = &self.recent[(self.oldest + age) % rows * size..][..size];
+            let sign = if age < STRETCH { -1.0 } else { 1.0 } / STRETCH as f64;
+            step.iter_mut().zip(row).for_each(|(step, value)| *step += sign * value);
+        }
+        step.iter_mut().zip(&model.inputs).for_each(|(step, input)| *step *= input.per_level);
+        model.inverse_level.times(&step, pull);
+        Some(product(&step, pull))
     }
 
     /// Takes one more row into the run rule.

@@ -119,7 +119,7 @@ impl ProcessArgs {
                     Failure::file(file, error.to_string())
                 })
             }
-            None => quartered(names, &rows).map_err(|error| Failure::file(fit, error.to_string())),
+            None => ProcessModel::split(names.to_vec(), &rows).map_err(|error| Failure::file(fit, error.to_string())),
         }
     }
 
@@ -157,7 +157,7 @@ impl ProcessArgs {
                 })?;
                 own = match &self.calibrate {
                     Some(path) => model(names, rows, &self.read(path, names)?.rows),
-                    None => quartered(names, rows),
+                    None => ProcessModel::split(names.to_vec(), rows),
                 }
                 .map_err(|error| Failure::file(&file.path, error.to_string()))?;
                 &own
@@ -173,12 +173,6 @@ fn model(
     limits: &[Vec<f64>],
 ) -> Result<ProcessModel, FitError> {
     ProcessModel::fit(names.to_vec(), fit, limits)
-}
-
-/// The last quarter is for the limits.
-fn quartered(names: &[String], rows: &[Vec<f64>]) -> Result<ProcessModel, FitError> {
-    let (fit, limits) = rows.split_at(rows.len() - rows.len() / 4);
-    model(names, fit, limits)
 }
 
 fn time(table: &Table) -> Option<usize> {
