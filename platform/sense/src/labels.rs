@@ -101,6 +101,19 @@ impl<T: AsRef<str> + Ord> Labels<T> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
+    /// These labels and one more.
+    ///
+    /// # Errors
+    /// As [`Labels::new`].
+    pub fn with(&self, name: &str, value: &str) -> Result<Self, String>
+    where
+        T: Clone + From<String>,
+    {
+        let own = self.0.iter().filter(|(known, _)| known.as_ref() != name).cloned();
+        let more = (T::from(name.to_owned()), T::from(value.to_owned()));
+        Self::new(own.chain([more]).collect())
+    }
+
     /// The unit that a `unit` label names, when the unit table knows it.
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {

@@ -30,17 +30,27 @@ pub enum Precision {
     Microseconds,
     Milliseconds,
     Seconds,
+    Minutes,
+    Hours,
+    /// Each time by its size: up to 5e9 seconds, each unit a thousandfold of it. As Influx 3
+    /// guesses.
+    Auto,
 }
+
+const AUTO_SECONDS_MAX: u64 = 5_000_000_000;
 
 impl Precision {
     /// # Errors
-    /// When `text` is none of the names that Influx 1 and 2 know.
+    /// When `text` is none of the names that Influx 1, 2 and 3 know.
     pub fn parse(text: &str) -> Result<Self, SenseError> {
         match text {
-            "ns" | "n" => Ok(Self::Nanoseconds),
-            "us" | "u" | "µ" | "µs" => Ok(Self::Microseconds),
-            "ms" => Ok(Self::Milliseconds),
-            "s" => Ok(Self::Seconds),
+            "ns" | "n" | "nanosecond" => Ok(Self::Nanoseconds),
+            "us" | "u" | "µ" | "µs" | "microsecond" => Ok(Self::Microseconds),
+            "ms" | "millisecond" => Ok(Self::Milliseconds),
+            "s" | "second" => Ok(Self::Seconds),
+            "m" => Ok(Self::Minutes),
+            "h" => Ok(Self::Hours),
+            "auto" => Ok(Self::Auto),
             other => Err(SenseError::Precision(excerpt(other, 32))),
         }
     }
@@ -51,6 +61,15 @@ impl Precision {
             Self::Microseconds => Some(ticks),
             Self::Milliseconds => ticks.checked_mul(1_000),
             Self::Seconds => ticks.checked_mul(1_000_000),
+            Self::Minutes => ticks.checked_mul(60_000_000),
+            Self::Hours => ticks.checked_mul(3_600_000_000),
+            Self::Auto => match ticks.unsigned_abs() / AUTO_SECONDS_MAX {
+                0 => Self::Seconds,
+                1..1_000 => Self::Milliseconds,
+                1_000..1_000_000 => Self::Microseconds,
+                _ => Self::Nanoseconds,
+            }
+            .micros(ticks),
         }
     }
 }
@@ -487,6 +506,13 @@ mod tests {
             assert_eq!(rows.readings[0].at, NOW);
         }
         assert!(Precision::parse("fortnight").is_err());
+        let auto = Precision::parse("auto").unwrap();
+        for time in ["1700000000", "1700000000000", "1700000000000000", "1700000000000000000"] {
+            let body = format!("m value=1 {time}");
+            let rows = parse(body.as_bytes(), auto, &KeyMapping::default(), NOW);
+            assert_eq!(rows.readings[0].at, NOW, "{time}");
+        }
+        assert_eq!(Precision::parse("h").unwrap().micros(1), Some(3_600_000_000));
     }
 
     #[test]

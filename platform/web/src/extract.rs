@@ -6,6 +6,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,37 @@ pub struct JsonBytes(pub Bytes);
 /// refusals cannot say which limit was passed or that a body does not decompress.
 #[derive(Clone, Debug)]
 pub struct RawBody(pub Bytes);
+
+/// A body of any type as it comes, part by part, within limits: for bodies that are not held whole.
+#[derive(Debug)]
+pub struct BodyParts {
+    body: axum::body::Body,
+    limits: body::BodyLimits,
+}
+
+impl BodyParts {
+    /// The next part; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(part) => return Some(Ok(part)),
+                    Err(_trailers) => {}
+                },
+                Err(error) => return Some(Err(body::refusal(&error, self.limits))),
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for BodyParts {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        let limits = request.extensions().get::<body::BodyLimits>().copied().unwrap_or_default();
+        Ok(Self { body: request.into_body(), limits })
+    }
+}
 
 /// The query string, checked with garde. Errors name the parameter.
 ///

@@ -34,7 +34,7 @@ pub use assets::{Asset, Assets};
 pub use auth::{Caller, Role};
 pub use entry::RequestId;
 pub use error::WebError;
-pub use extract::{Json, JsonBytes, Path, Query, RawBody};
+pub use extract::{BodyParts, Json, JsonBytes, Path, Query, RawBody};
 pub use json::too_deep;
 pub use keys::{ConfiguredKey, Key, Keys, NewKey};
 pub use metering::Metrics;

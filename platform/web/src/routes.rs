@@ -53,7 +53,12 @@ pub(crate) fn takes_key_in_query(path: &str) -> bool {
 }
 
 pub(crate) fn is_computing(path: &str) -> bool {
-    COMPUTING.contains(&path)
+    COMPUTING.contains(&path) || is_query(path)
+}
+
+/// The query API of Prometheus: its clients post what they ask.
+pub(crate) fn is_query(path: &str) -> bool {
+    path.starts_with("/prometheus/api/v1/")
 }
 
 pub(crate) fn is_open(path: &str) -> bool {
@@ -80,6 +85,9 @@ pub(crate) fn class_of(method: &Method, path: &str) -> Option<Class> {
     }
     if is_ingest(path) {
         return Some(Class::Ingest);
+    }
+    if is_query(path) {
+        return Some(Class::Reads);
     }
     let rest = path.strip_prefix(API)?;
     if is_safe(method) {
@@ -109,6 +117,7 @@ mod tests {
         assert_eq!(post("/api/v1/alertsome"), Some(Class::Rest));
         assert_eq!(post("/api/v1/data/ingest"), Some(Class::Ingest));
         assert_eq!(class_of(&Method::GET, "/api/v1/alerts"), Some(Class::Reads));
+        assert_eq!(post("/prometheus/api/v1/query"), Some(Class::Reads));
         for path in ["/health", "/metrics", "/events", "/app/assets/a.js"] {
             assert_eq!(class_of(&Method::GET, path), None);
         }
