@@ -21,6 +21,11 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
     },
     Package { name: "mosquitto", program: "/usr/sbin/mosquitto", needed_for: "MQTT" },
     Package {
+        name: "prometheus",
+        program: "/usr/bin/prometheus",
+        needed_for: "remote-write and the query API beside Prometheus' own",
+    },
+    Package {
         name: "xfsprogs",
         program: "/usr/sbin/xfs_io",
         needed_for: "power loss (faults::power)",
