@@ -5,6 +5,7 @@ mod flow;
 mod ingest;
 mod lines;
 mod readings;
+mod readings_table;
 mod remote_write;
 mod sensors;
 mod sources;

@@ -1,20 +1,24 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use kernel::{SensorKey, Timestamp};
+use kernel::{Quality, Reason, SensorKey, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::series::Span;
+use store::series::{Point, Span};
 use utoipa::ToSchema;
 use web::{Caller, Json, Problem, Query, Role};
 
+use super::readings_table::{self, Form};
 use super::{invalid, key, time};
 use crate::service::{ReadingsAsked, SeriesAnswer, SeriesData, Shape, Telemetry};
 
 const SENSORS_MAX: usize = 50;
 const POINTS_DEFAULT: usize = 10_000;
+/// Readings of each sensor in one JSON answer. Tables are streamed and have no limit of their own.
 const POINTS_MAX: usize = 100_000;
+/// Readings or buckets in one JSON answer, which is put together in memory.
+const ITEMS_MAX: usize = 500_000;
 const SPAN_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 const WIDTH_MIN: Duration = Duration::from_millis(1);
 const CORRECTIONS_MAX: usize = 1_000;
@@ -32,8 +36,9 @@ pub(crate) struct ReadingsParams {
     /// End of the stretch, excluded; now when left out.
     #[garde(skip)]
     to: Option<String>,
-    /// Readings of each sensor, at most.
-    #[garde(range(min = 1, max = POINTS_MAX))]
+    /// Readings of each sensor, at most: in JSON 10,000 when left out and never above 100,000; in
+    /// `csv` and `arrow` all of them when left out.
+    #[garde(range(min = 1))]
     limit: Option<usize>,
     /// Summarise into about so many buckets.
     #[garde(range(min = 1, max = 20_000))]
@@ -41,13 +46,14 @@ pub(crate) struct ReadingsParams {
     /// Summarise into buckets of this width: `250ms`, `60s`, `15m`, `1h`, `1d`.
     #[garde(length(max = 16))]
     width: Option<String>,
-    /// `json` (default) or `csv`.
+    /// `json`, `csv`, or `arrow` for an Arrow IPC stream. When left out, the header `Accept`
+    /// decides, and `json` is the default.
     #[garde(length(max = 8))]
     format: Option<String>,
 }
 
 impl ReadingsParams {
-    fn asked(&self, now: Timestamp) -> Result<ReadingsAsked, Problem> {
+    fn asked(&self, now: Timestamp, form: Form) -> Result<ReadingsAsked, Problem> {
         let sensors = self.sensor.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
         // What is stamped now shall be part of the answer.
         let to = time("to", self.to.as_deref())?.unwrap_or(now.plus(Duration::from_secs(1)));
@@ -62,13 +68,32 @@ impl ReadingsParams {
                 Shape::Buckets { width: Duration::from_micros(micros).max(WIDTH_MIN) }
             }
             (None, Some(text)) => Shape::Buckets { width: width(text)? },
-            (None, None) => Shape::Raw { limit: self.limit.unwrap_or(POINTS_DEFAULT) },
+            (None, None) => Shape::Raw { limit: self.raw_limit(form, sensors.len())? },
         };
+        if form == Form::Json
+            && self.buckets.is_some_and(|count| count as usize * sensors.len() > ITEMS_MAX)
+        {
+            return Err(invalid("buckets", "too many for one JSON answer; ask for `format=arrow`"));
+        }
         Ok(ReadingsAsked { sensors, span: Span { from, to }, shape })
+    }
+
+    fn raw_limit(&self, form: Form, sensors: usize) -> Result<usize, Problem> {
+        match (form, self.limit) {
+            (Form::Json, limit) => {
+                let limit = limit.unwrap_or(POINTS_DEFAULT);
+                if limit > POINTS_MAX {
+                    let reason = format!("at most {POINTS_MAX} as JSON; `format=arrow` has no end");
+                    return Err(invalid("limit", reason));
+                }
+                Ok(limit.min(ITEMS_MAX / sensors.max(1)))
+            }
+            (_, limit) => Ok(limit.unwrap_or(usize::MAX)),
+        }
     }
 }
 
-fn width(text: &str) -> Result<Duration, Problem> {
+pub(super) fn width(text: &str) -> Result<Duration, Problem> {
     let wrong = || invalid("width", "a number with ms, s, m, h or d is needed, such as `60s`");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let count: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -84,11 +109,44 @@ fn width(text: &str) -> Result<Duration, Problem> {
     Ok(Duration::from_millis(millis))
 }
 
+/// How far a reading can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum QualityWord {
+    Good,
+    Uncertain,
+    Bad,
+}
+
+impl From<Quality> for QualityWord {
+    fn from(quality: Quality) -> Self {
+        match quality {
+            Quality::Good => Self::Good,
+            Quality::Uncertain(_) => Self::Uncertain,
+            Quality::Bad(_) => Self::Bad,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PointView {
     at: Timestamp,
     value: f64,
-    quality: &'static str,
+    quality: QualityWord,
+    /// Why the reading is not good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+}
+
+impl From<&Point> for PointView {
+    fn from(point: &Point) -> Self {
+        Self {
+            at: point.at,
+            value: point.value,
+            quality: point.quality.into(),
+            reason: point.quality.reason(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
@@ -120,6 +178,8 @@ pub(crate) struct SeriesView {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ReadingsView {
     series: Vec<SeriesView>,
+    /// Keys asked for that name no sensor. When none of them does, the answer is a 404.
+    unknown: Vec<SensorKey>,
 }
 
 impl From<SeriesAnswer> for SeriesView {
@@ -134,12 +194,7 @@ impl From<SeriesAnswer> for SeriesView {
         };
         match answer.data {
             SeriesData::Raw { points, truncated } => Self {
-                points: Some(
-                    points
-                        .iter()
-                        .map(|p| PointView { at: p.at, value: p.value, quality: p.quality.class() })
-                        .collect(),
-                ),
+                points: Some(points.iter().map(PointView::from).collect()),
                 truncated: Some(truncated),
                 ..empty
             },
@@ -168,65 +223,32 @@ impl From<SeriesAnswer> for SeriesView {
 /// Readings of one or several sensors
 ///
 /// Raw, or summarised into buckets with `buckets` or `width`. Bad readings are left out of buckets.
+/// CSV and Arrow are streamed, however long they are; an answer that breaks off has no proper end.
 #[utoipa::path(
     get, path = "/sensors/readings", tag = "telemetry", params(ReadingsParams),
     responses(
-        (status = 200, body = ReadingsView), (status = 404, body = Problem), (status = 422, body = Problem),
+        (status = 200, content(
+            (ReadingsView = "application/json"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        ), headers(("Plainview-Unknown-Sensors" = String, description =
+            "In CSV and Arrow: keys asked for that name no sensor, percent-encoded, by commas"))),
+        (status = 404, body = Problem), (status = 422, body = Problem),
     )
 )]
 pub(crate) async fn readings(
     State(service): State<Telemetry>,
+    headers: HeaderMap,
     Query(params): Query<ReadingsParams>,
 ) -> Result<Response, Problem> {
-    let asked = params.asked(service.clock.now())?;
-    let answers = service.readings(&asked).await?;
-    match params.format.as_deref() {
-        None | Some("json") => {
-            let series = answers.into_iter().map(SeriesView::from).collect();
-            Ok(axum::Json(ReadingsView { series }).into_response())
-        }
-        Some("csv") => csv_of(&answers),
-        Some(_) => Err(invalid("format", "give `json` or `csv`")),
+    let form = Form::of(params.format.as_deref(), &headers)?;
+    let asked = params.asked(service.clock.now(), form)?;
+    if form != Form::Json {
+        return readings_table::stream(service.reading_pages(&asked).await?, form);
     }
-}
-
-fn csv_of(answers: &[SeriesAnswer]) -> Result<Response, Problem> {
-    let mut out = csv::Writer::from_writer(Vec::new());
-    let mut write = |cells: &[String]| out.write_record(cells).map_err(|e| Problem::internal(&e));
-    let raw = answers.iter().all(|answer| matches!(answer.data, SeriesData::Raw { .. }));
-    let head: &[&str] = if raw {
-        &["timestamp", "sensor", "value", "unit", "quality"]
-    } else {
-        &["timestamp", "sensor", "count", "min", "max", "mean", "first", "last", "unit"]
-    };
-    write(&head.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-    for answer in answers {
-        let (sensor, unit) = (answer.sensor.to_string(), answer.unit.clone().unwrap_or_default());
-        match &answer.data {
-            SeriesData::Raw { points, .. } => {
-                for p in points {
-                    write(&[
-                        p.at.to_string(),
-                        sensor.clone(),
-                        p.value.to_string(),
-                        unit.clone(),
-                        p.quality.class().to_owned(),
-                    ])?;
-                }
-            }
-            SeriesData::Buckets { buckets, .. } => {
-                for b in buckets {
-                    let figures = [b.min, b.max, b.mean(), b.first, b.last];
-                    let mut cells = vec![b.start.to_string(), sensor.clone(), b.count.to_string()];
-                    cells.extend(figures.iter().map(f64::to_string));
-                    cells.push(unit.clone());
-                    write(&cells)?;
-                }
-            }
-        }
-    }
-    let bytes = out.into_inner().map_err(|error| Problem::internal(&error))?;
-    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
+    let answer = service.readings(&asked).await?;
+    let series = answer.series.into_iter().map(SeriesView::from).collect();
+    Ok(axum::Json(ReadingsView { series, unknown: answer.unknown }).into_response())
 }
 
 #[derive(Clone, Debug, Deserialize, garde::Validate, ToSchema)]

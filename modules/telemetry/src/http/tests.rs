@@ -190,7 +190,7 @@ async fn readings_come_raw_in_buckets_and_as_csv() {
     assert_eq!(minutes["series"][0]["buckets"][0]["count"], 60, "{minutes}");
     assert_eq!(minutes["series"][0]["buckets"][0]["mean"], 29.5);
     let csv = api.get(&format!("{base}&format=csv")).await;
-    assert!(csv.text.starts_with("timestamp,sensor,value,unit,quality\n"), "{}", csv.text);
+    assert!(csv.text.starts_with("timestamp,sensor,value,unit,quality,reason\n"), "{}", csv.text);
     assert_eq!(csv.text.lines().count(), 121);
     assert_eq!(api.get("/sensors/readings").await.status, 400);
     assert_eq!(api.get("/sensors/readings?sensor=a/b/missing").await.status, 404);

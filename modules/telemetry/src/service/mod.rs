@@ -33,7 +33,7 @@ pub use declare::SensorDeclaration;
 pub use door::Door;
 pub(crate) use feed::Flow;
 pub(crate) use intake::Head;
-pub(crate) use readings::{ReadingsAsked, SeriesAnswer, SeriesData, Shape};
+pub(crate) use readings::{Pages, ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;
 pub(crate) use sources::{
