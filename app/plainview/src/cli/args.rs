@@ -5,7 +5,10 @@ use clap::{Parser, Subcommand};
 
 use super::demo::Demo;
 use super::detect::Detect;
+use super::export::Export;
+use super::ingest::Ingest;
 use super::keys::KeysCommand;
+use super::query::Query;
 use super::replay::Replay;
 use crate::config::Config;
 
@@ -43,8 +46,13 @@ pub(super) enum Command {
         command: KeysCommand,
     },
     /// Send a recording through the ingest door of a running Plainview
-    #[command(visible_alias = "ingest")]
     Replay(Replay),
+    /// Send a file (CSV, Parquet, line protocol) to a running Plainview
+    Ingest(Ingest),
+    /// Read readings from a running Plainview
+    Query(Query),
+    /// Write readings of a running Plainview to files (Parquet, CSV, Arrow)
+    Export(Export),
     /// Run the detectors over files
     Detect {
         #[command(subcommand)]

@@ -4,9 +4,14 @@ mod args;
 mod demo;
 mod detect;
 mod doctor;
+mod export;
+mod ingest;
 mod keys;
 mod output;
+mod query;
+mod remote;
 mod replay;
+mod selection;
 mod workbench;
 
 use std::process::ExitCode;
@@ -66,6 +71,9 @@ async fn dispatch(args: Plainview, config: Config) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate(&config, json).await?,
         Command::Keys { command } => keys::run(command, &config, json).await?,
         Command::Replay(replay) => replay.run(json).await?,
+        Command::Ingest(ingest) => ingest.run(json).await?,
+        Command::Query(query) => query.run(json).await?,
+        Command::Export(export) => export.run(json).await?,
         Command::Detect { command } => return Ok(command.run(json)),
         Command::Doctor => return doctor::run(&config, json).await,
         Command::Openapi => {

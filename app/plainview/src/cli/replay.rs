@@ -214,7 +214,8 @@ impl Replay {
     }
 }
 
-fn row(reading: &Reading) -> serde_json::Value {
+/// A reading as the JSON door takes it.
+pub(super) fn row(reading: &Reading) -> serde_json::Value {
     let mut row = json!({
         "sensor": reading.sensor,
         "timestamp": reading.at,
