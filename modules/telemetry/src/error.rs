@@ -33,6 +33,8 @@ pub enum TelemetryError {
     SourceChanged { id: String, current: i64, given: i64 },
     #[error("a source cannot be made of these settings")]
     SourceInvalid(Vec<(String, String)>),
+    #[error("query")]
+    Query(#[from] promql::PromqlError),
     #[error("a detector shard stopped: {0}")]
     Shard(String),
 }
@@ -63,6 +65,8 @@ pub(crate) const READINGS_UNREADABLE: ErrorCode =
     ErrorCode { code: "readings-unreadable", status: 400, title: "The body holds no readings" };
 pub(crate) const LINES_REFUSED: ErrorCode =
     ErrorCode { code: "lines-refused", status: 400, title: "Some lines could not be stored" };
+pub(crate) const POINTS_REFUSED: ErrorCode =
+    ErrorCode { code: "points-refused", status: 400, title: "No data point could be stored" };
 pub(crate) const SERIES_REFUSED: ErrorCode =
     ErrorCode { code: "series-refused", status: 400, title: "Some series could not be stored" };
 pub(crate) const TOO_MANY_BUCKETS: ErrorCode =
@@ -94,6 +98,7 @@ pub(crate) const CODES: &[ErrorCode] = &[
     READINGS_UNREADABLE,
     LINES_REFUSED,
     SERIES_REFUSED,
+    POINTS_REFUSED,
     TOO_MANY_BUCKETS,
     STORE_BUSY,
 ];

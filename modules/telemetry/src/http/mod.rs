@@ -1,9 +1,13 @@
 //! What telemetry answers over HTTP.
 
+mod aggregate;
 mod anomalies;
+mod files;
 mod flow;
 mod ingest;
 mod lines;
+mod otlp;
+mod prometheus;
 mod readings;
 mod readings_table;
 mod remote_write;
@@ -12,8 +16,8 @@ mod sources;
 
 use axum::http::HeaderMap;
 use kernel::{CorrelationId, Retryable, SensorKey};
-use store::series::SeriesError;
 use sense::SenseError;
+use store::series::SeriesError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::Problem;
@@ -25,12 +29,16 @@ use crate::service::Telemetry;
 const RETRY_AFTER_S: u64 = 1;
 
 pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
+    let files = OpenApiRouter::new()
+        .routes(routes!(files::upload))
+        .with_state(files::Files::new(service.clone()));
     OpenApiRouter::new()
         .routes(routes!(ingest::ingest))
-        .routes(routes!(sensors::list))
         .routes(routes!(remote_write::write))
+        .routes(routes!(sensors::list))
         .routes(routes!(sensors::one, sensors::set))
         .routes(routes!(readings::readings))
+        .routes(routes!(aggregate::aggregate))
         .routes(routes!(readings::correct, readings::corrections))
         .routes(routes!(anomalies::list))
         .routes(routes!(flow::health))
@@ -42,6 +50,7 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(sources::start))
         .routes(routes!(sources::stop))
         .with_state(service)
+        .merge(files)
 }
 
 /// The doors of Influx clients.
@@ -49,8 +58,11 @@ pub(crate) fn root_routes(service: Telemetry) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(lines::write))
         .routes(routes!(lines::write_v2))
+        .routes(routes!(lines::write_v3))
         .routes(routes!(lines::ping))
-        .with_state(service)
+        .routes(routes!(otlp::export))
+        .with_state(service.clone())
+        .merge(prometheus::routes(service))
 }
 
 impl From<TelemetryError> for Problem {
@@ -94,6 +106,15 @@ fn invalid(field: &str, reason: impl Into<String>) -> Problem {
     Problem::of(&error::TELEMETRY_INVALID).field(field, reason)
 }
 
+/// A body that cannot be read as a whole.
+fn unreadable(fault: &SenseError) -> Problem {
+    let field = match fault {
+        SenseError::Json { line, .. } => format!("line {line}"),
+        _ => "body".to_owned(),
+    };
+    Problem::of(&error::READINGS_UNREADABLE).field(field, fault.to_string())
+}
+
 fn key(text: &str) -> Result<SensorKey, Problem> {
     SensorKey::new(text).map_err(|error| invalid("sensor", error.to_string()))
 }
@@ -113,15 +134,6 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<kernel::Timestamp>, Pr
         sense::parse_time(text)
             .ok_or_else(|| invalid(field, "neither an RFC 3339 time nor an epoch"))
     })
-/// A body that cannot be read as a whole.
-fn unreadable(fault: &SenseError) -> Problem {
-    let field = match fault {
-        SenseError::Json { line, .. } => format!("line {line}"),
-        _ => "body".to_owned(),
-    };
-    Problem::of(&error::READINGS_UNREADABLE).field(field, fault.to_string())
-}
-
     .transpose()
 }
 

@@ -10,7 +10,7 @@ use crate::error;
 use crate::service::Telemetry;
 
 /// Said by the web's extractors too, and listed there.
-const CONTENT_TYPE: ErrorCode = ErrorCode {
+pub(super) const CONTENT_TYPE: ErrorCode = ErrorCode {
     code: "content-type-unsupported",
     status: 415,
     title: "This content type is not read here",

@@ -120,6 +120,11 @@ impl Telemetry {
 }
 
 impl Telemetry {
+    /// Counts rows of a file that could not be read as refused.
+    pub(crate) fn count_refused(&self, rows: u64) {
+        add(&self.counters.refused, rows);
+    }
+
     /// Counts rows that a door could not read as refused.
     pub(crate) fn count_unreadable(&self, rows: &Rows) {
         let named = rows.refused.len();
