@@ -428,26 +428,52 @@ const anomaly = (sensor, rule, severity, score, at, cleared, more) => ({
   ...more,
 });
 
+const baseline = (mean, spread, at) => ({
+  from: iso(at - 10 * MIN),
+  to: iso(at),
+  samples: 600,
+  baseline_mean: mean,
+  baseline_spread: spread,
+});
+
 export const anomalies = [
   anomaly("km-60/flow", "score", "critical", 0.97, leakAt + MIN, null, {
-    value: 705.6,
+    value: 708.9,
     unit: "m³/h",
     kind: "flow",
     expected: { low: 708, high: 735 },
+    detected_at: iso(leakAt + 2.6 * MIN),
+    contributions: [
+      { sensor: "north/km-60/flow", share: 0.62 },
+      { sensor: "north/km-60/pressure", share: 0.21 },
+      { sensor: "north/km-45/pressure", share: 0.17 },
+    ],
   }),
   anomaly("km-45/pressure", "range", "medium", 0.93, leakAt + MIN, null, {
-    value: 44.6,
+    value: 44.75,
     expected: { low: 44.8, high: 47.5 },
+    evidence: baseline(45.7, 0.09, leakAt + MIN),
   }),
   anomaly("p-2/vibration", "score", "high", 0.97, wearAt, null, {
     value: 4.6,
     unit: "mm/s",
     kind: "vibration",
     expected: { low: 0, high: 4.5 },
+    evidence: baseline(4.2, 0.12, wearAt),
   }),
-  anomaly("km-30/pressure-b", "flatline", "low", 0.9, stuckAt, null, { value: 47.2 }),
-  anomaly("km-15/pressure", "score", "medium", 0.88, start - 210 * MIN, start - 202 * MIN, { value: 51.2 }),
+  anomaly("km-30/pressure-b", "flatline", "low", 0.9, stuckAt, null, {
+    value: 47.2,
+    evidence: baseline(47.2, 0.08, stuckAt),
+  }),
+  anomaly("km-15/pressure", "score", "medium", 0.88, start - 210 * MIN, start - 202 * MIN, {
+    value: 49.4,
+    evidence: baseline(49.1, 0.08, start - 210 * MIN),
+  }),
 ];
+
+for (const alert of alerts) {
+  alert.anomaly_id = anomalies.find((each) => each.sensor === alert.sensor)?.anomaly_id ?? uuid();
+}
 
 export function timeline(incident) {
   const at = (ms) => iso(ms);

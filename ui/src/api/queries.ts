@@ -144,6 +144,27 @@ export const anomaliesQuery = (window: Window, live: boolean) =>
     placeholderData: keepPreviousData,
   });
 
+/** How long before its alarm an anomaly may have begun. */
+const FOUND_WITHIN_MS = 7 * 86_400_000;
+
+/** The anomaly that an alarm of `sensor` rests on; null when it is kept no more. */
+export const anomalyQuery = (sensor: string, id: string, raisedAt: string) =>
+  queryOptions({
+    queryKey: ["anomalies", "one", id],
+    queryFn: async ({ signal }) => {
+      const at = Date.parse(raisedAt);
+      const query = {
+        sensor,
+        from: iso(at - FOUND_WITHIN_MS),
+        to: iso(Math.max(Date.now(), at) + 1000),
+        limit: LIST_MAX,
+      };
+      const page = await take(api.GET("/api/v1/anomalies", { params: { query }, signal }));
+      return page.items.find((anomaly) => anomaly.anomaly_id === id) ?? null;
+    },
+    staleTime: 30_000,
+  });
+
 /** The server bounds the number of sensors of one call; so do we. */
 const SENSORS_PER_CALL = 50;
 const REFRESH_LEAST_MS = 10_000;

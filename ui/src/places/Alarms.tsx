@@ -5,6 +5,7 @@ import { acknowledge, resolveAlert, shelve, unshelve } from "../api/actions";
 import { upsert } from "../api/live";
 import { alertsQuery, incidentsQuery, qualityQuery, readingsQuery } from "../api/queries";
 import type { Alert, Incident, Page, Series } from "../api/types";
+import { AlarmDrawer } from "../modules/incidents/AlarmDrawer";
 import { AlarmQualityStrip } from "../modules/incidents/AlarmQuality";
 import { AlarmCards, AlarmTable } from "../modules/incidents/AlarmTable";
 import { ResolveDialog, ShelveDialog } from "../modules/incidents/dialogs";
@@ -268,6 +269,12 @@ function AlarmList(props: ListProps) {
     },
   });
 
+  const navigate = useNavigate();
+  const { alarm } = route.useSearch();
+  const opened = props.alerts.find((alert) => alert.alert_id === alarm);
+  const open = (id: string | undefined) =>
+    void navigate({ to: "/alarms", search: (old) => ({ ...old, alarm: id }), resetScroll: false });
+
   const failure = actions.ack.error ?? actions.back.error;
   return (
     <section className="panel" aria-label="Alarm list">
@@ -299,6 +306,7 @@ function AlarmList(props: ListProps) {
               selected={selected}
               onSelect={select}
               now={now}
+              onOpen={open}
             />
           ) : (
             <AlarmTable
@@ -310,11 +318,22 @@ function AlarmList(props: ListProps) {
               now={now}
               window={range}
               rangeLabel={range.label}
+              onOpen={open}
             />
           )}
           {steps.more}
         </>
       )}
+      {opened ? (
+        <AlarmDrawer
+          alert={opened}
+          incident={incidents.find((each) => each.incident_id === opened.incident_id)}
+          now={now}
+          may={may}
+          onAck={() => actions.ack.mutate([opened.alert_id])}
+          onClose={() => open(undefined)}
+        />
+      ) : null}
       {dialog === "shelve" && one ? (
         <ShelveDialog
           alert={one}

@@ -24,6 +24,7 @@ import { Reason } from "../modules/incidents/dialogs";
 import { IncidentTimeline } from "../modules/incidents/IncidentTimeline";
 import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
+import { Evidence as EvidencePicture } from "../modules/telemetry/Evidence";
 import { type May, useMayAct, useSite } from "../shell/hooks";
 import { CancelButton, Dialog } from "../ui/Dialog";
 import {
@@ -141,6 +142,7 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
         series={series}
         entries={incident.timeline}
       />
+      <Pictures anomalies={own_anomalies} />
       <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
         <Evidence anomalies={own_anomalies} decisions={related} />
         <Alarms alerts={incident.alerts} now={now} />
@@ -358,6 +360,45 @@ function CloseDialog({ kind, incident, busy, error, onClose, onDone }: CloseProp
         onChange={setReason}
       />
     </Dialog>
+  );
+}
+
+const MOST_PICTURES = 2;
+
+/** One of each sensor and rule, the surest first, and of these the first in time. */
+function surest(anomalies: readonly Anomaly[]): Anomaly[] {
+  const first = new Map<string, Anomaly>();
+  for (const anomaly of anomalies) {
+    const key = `${anomaly.sensor} ${anomaly.rule}`;
+    const other = first.get(key);
+    if (!other || anomaly.score > other.score) first.set(key, anomaly);
+  }
+  return [...first.values()].sort(
+    (a, b) => b.score - a.score || Date.parse(a.started_at) - Date.parse(b.started_at),
+  );
+}
+
+/** What the detectors saw, as pictures. */
+function Pictures({ anomalies }: { anomalies: readonly Anomaly[] }) {
+  const [all, setAll] = useState(false);
+  const found = useMemo(() => surest(anomalies), [anomalies]);
+  if (found.length === 0) return null;
+  const shown = all ? found : found.slice(0, MOST_PICTURES);
+  return (
+    <Panel title="What the detectors saw" meta={`${shown.length} of ${found.length}, surest first`}>
+      <div className="in evidences">
+        {shown.map((anomaly) => (
+          <EvidencePicture key={anomaly.anomaly_id} anomaly={anomaly} />
+        ))}
+      </div>
+      {found.length > MOST_PICTURES ? (
+        <p className="in cap no-line">
+          <button type="button" className="linky" onClick={() => setAll(!all)}>
+            {all ? "Show fewer" : `Show all ${found.length}`}
+          </button>
+        </p>
+      ) : null}
+    </Panel>
   );
 }
 

@@ -45,6 +45,8 @@ export interface AlarmSearch {
   view?: AlarmView;
   p?: 1 | 2 | 3 | 4;
   q?: string;
+  /** The alarm whose evidence is open. */
+  alarm?: string;
 }
 
 export function alarmSearch(raw: Raw): AlarmSearch {
@@ -53,6 +55,7 @@ export function alarmSearch(raw: Raw): AlarmSearch {
     view: oneOf(raw.view, ALARM_VIEWS),
     p: p === 1 || p === 2 || p === 3 || p === 4 ? p : undefined,
     q: text(raw.q),
+    alarm: text(raw.alarm),
   };
 }
 

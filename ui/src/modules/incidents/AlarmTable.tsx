@@ -28,6 +28,8 @@ interface Props {
   now: number;
   window: Window;
   rangeLabel: string;
+  /** Shows what an alarm rests on. */
+  onOpen: (id: string) => void;
 }
 
 /** Chattering: more than this many times in the life of one alarm. */
@@ -65,6 +67,20 @@ function Belongs({ alert, incidents }: { alert: Alert; incidents: readonly Incid
   );
 }
 
+function AlarmTitle({ alert, onOpen }: { alert: Alert; onOpen: (id: string) => void }) {
+  return (
+    <button
+      type="button"
+      className="linky plain"
+      aria-haspopup="dialog"
+      onClick={() => onOpen(alert.alert_id)}
+    >
+      {withoutAsset(alert.title, alert.asset)}
+      <span className="sr">, evidence of {alarmNo(alert.number)}</span>
+    </button>
+  );
+}
+
 export function AlarmTable({
   alerts,
   incidents,
@@ -74,6 +90,7 @@ export function AlarmTable({
   now,
   window,
   rangeLabel,
+  onOpen,
 }: Props) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
@@ -125,7 +142,7 @@ export function AlarmTable({
                       : moment(alert.raised_at, now)}
                   </td>
                   <td className="k nowrap long" title={alert.title}>
-                    {withoutAsset(alert.title, alert.asset)}{" "}
+                    <AlarmTitle alert={alert} onOpen={onOpen} />{" "}
                     {alert.chattering || alert.occurrences > CHATTER ? (
                       <span className="tag">
                         chattering{alert.occurrences > 1 ? ` ${alert.occurrences}×` : ""}
@@ -190,6 +207,7 @@ export function AlarmCards({
   selected,
   onSelect,
   now,
+  onOpen,
 }: Omit<Props, "series" | "window" | "rangeLabel">) {
   return (
     <ul className="list cards">
@@ -197,7 +215,9 @@ export function AlarmCards({
         <li key={alert.alert_id} className={selected.has(alert.alert_id) ? "on" : undefined}>
           <Glyph p={alert.priority} unack={unseen(alert)} />
           <div className="t">
-            <h3>{withoutAsset(alert.title, alert.asset)}</h3>
+            <h3>
+              <AlarmTitle alert={alert} onOpen={onOpen} />
+            </h3>
             <p className="sm">
               <Link to="/workbench" search={{ s: alert.sensor }}>
                 {sensorName(alert.sensor)}

@@ -99,7 +99,7 @@ describe("plots", () => {
       buckets: [bucket(0, 1), bucket(1, 2), bucket(2, 0, 0), bucket(3, 3), bucket(30, 4)],
     };
     expect(plotData(holes, false)[1]).toEqual([1, 2, 3, null, 4]);
-    expect(plotData(undefined, true)).toEqual([[], [], [], []]);
+    expect(plotData(undefined, true)).toEqual([[], [], [], [], []]);
   });
 });
 

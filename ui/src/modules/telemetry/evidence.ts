@@ -1,0 +1,94 @@
+/** What a detector's finding rests on, in words and as the stretch of time to look at. */
+import type { Window } from "../../api/queries";
+import type { Anomaly } from "../../api/types";
+import { clockSeconds, duration, moment, number, percent, quantity, sensorName } from "../../ui/format";
+
+/** A sensor's part in a finding about several: `share` adds up to 1. */
+export interface Contribution {
+  sensor: string;
+  share: number;
+}
+
+/** Findings about a whole asset name who contributed; those about one sensor need not. */
+export function contributionsOf(anomaly: Anomaly): Contribution[] {
+  const raw =
+    (anomaly as { contributions?: unknown; contributors?: unknown }).contributions ??
+    (anomaly as { contributors?: unknown }).contributors ??
+    (anomaly.evidence as { contributions?: unknown } | undefined)?.contributions;
+  if (!Array.isArray(raw)) return [];
+  const parts = raw.flatMap((each: Record<string, unknown>) => {
+    const sensor = each.sensor ?? each.name;
+    const share = Number(each.share ?? each.weight ?? each.contribution);
+    return typeof sensor === "string" && Number.isFinite(share) ? [{ sensor, share: Math.abs(share) }] : [];
+  });
+  const sum = parts.reduce((all, part) => all + part.share, 0);
+  return parts
+    .map((part) => ({ ...part, share: sum > 0 ? part.share / sum : 0 }))
+    .sort((a, b) => b.share - a.share);
+}
+
+const LEAST_MS = 120_000;
+/** Of the finding's own length, before and after it. */
+const LEAD = 0.6;
+const TRAIL = 0.2;
+
+const ms = (at: string | null | undefined): number => Date.parse(at ?? "");
+
+/** From well before the first sign to a little after the end, or to now while it stands. */
+export function evidenceWindow(anomaly: Anomaly, now: number): Window {
+  const start = Math.min(ms(anomaly.evidence.from), ms(anomaly.started_at));
+  const over = anomaly.cleared_at ? ms(anomaly.cleared_at) : now;
+  const found = ms(anomaly.detected_at);
+  const end = Math.max(ms(anomaly.evidence.to), ms(anomaly.started_at), over, start + 1);
+  // Late data is found long after it happened; that moment is not part of the picture then.
+  const last = found < end + (end - start) ? Math.max(end, found) : end;
+  const span = Math.max(LEAST_MS, last - start);
+  return {
+    from: Math.round(start - span * LEAD),
+    to: Math.round(Math.min(last + span * TRAIL, now + span * TRAIL)),
+  };
+}
+
+const RULES: Record<Anomaly["rule"], string> = {
+  score: "moved as it never did before",
+  range: "left its expected range",
+  rate: "changed faster than it may",
+  flatline: "stopped changing",
+  missing: "fell silent",
+};
+
+/** How the numbers speak: value against what is usual and what was expected. */
+export function evidenceWords(anomaly: Anomaly, now: number): string {
+  const { unit, evidence, expected } = anomaly;
+  const at = (time: string) => (now - ms(time) < 43_200_000 ? clockSeconds(time) : moment(time, now));
+  const words = [
+    `${sensorName(anomaly.sensor)} ${RULES[anomaly.rule] ?? anomaly.rule} at ${at(anomaly.started_at)}: it read ${quantity(anomaly.value, unit)}.`,
+  ];
+  if (evidence.samples > 0) {
+    words.push(
+      `Usual is ${number(evidence.baseline_mean, unit)} ± ${number(evidence.baseline_spread, unit)}, learned from ${evidence.samples.toLocaleString("en-US")} readings.`,
+    );
+  }
+  if (expected) {
+    words.push(
+      `From ${number(expected.low, unit)} to ${quantity(expected.high, unit)} would have been in order.`,
+    );
+  }
+  const delay = (ms(anomaly.detected_at) - ms(anomaly.started_at)) / 1000;
+  words.push(
+    delay < 2 ? "Found at once" : `Found ${duration(delay)} after it began, at ${at(anomaly.detected_at)}`,
+  );
+  const first = contributionsOf(anomaly)[0];
+  if (first && first.sensor !== anomaly.sensor)
+    words.push(`${sensorName(first.sensor)} contributed most, ${percent(first.share)}`);
+  return words.join(" ").replace(/([^.])$/, "$1.");
+}
+
+/** `17:39:25 to 17:49:25` */
+export function evidenceSpan({ evidence }: Anomaly, now: number): string {
+  const at = (time: string) => (now - ms(time) < 43_200_000 ? clockSeconds(time) : moment(time, now));
+  return `${at(evidence.from)} to ${at(evidence.to)}`;
+}
+
+export const detectorName = ({ detector, rule }: Anomaly): string =>
+  `${detector.name} ${detector.version}, rule ${rule}`;
