@@ -3,6 +3,8 @@
 //! One [`SensorDetector`] sits on every sensor and looks at each reading once. It unites run rules
 //! (range, rate, flatline, missing, out of order, unit jump), which explain themselves, with a
 //! score for what no rule names: how unlikely the reading is after the sensor's own recent past.
+//! An anomaly of the score stands until the level is back where it was in the days before, or has
+//! stayed at its new place for a day, which is then normal.
 //! Its state is bounded and can be written down and read back without changing a later verdict.
 //!
 //! ```
@@ -16,6 +18,7 @@
 //! assert!(!verdict.ready, "a range needs no history, a score does");
 //! ```
 
+mod normal;
 mod profile;
 mod rules;
 mod sensor;
@@ -27,7 +30,7 @@ pub use verdict::{Aspect, Disposition, Evidence, Finding, Phase, Rule, Rules, Ve
 
 /// Name and version of the method. Kept with every anomaly, and raised whenever the same readings
 /// could give another verdict.
-pub const VERSION: &str = "sensor/1";
+pub const VERSION: &str = "sensor/2";
 
 /// The score at which an anomaly starts: one number for every sensor.
 pub const THRESHOLD: f64 = crate::score::THRESHOLD;

@@ -1,6 +1,7 @@
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::normal::Normal;
 use super::profile::{Flatline, SensorProfile};
 use super::verdict::{Aspect, Evidence, Finding, Phase, Rule, Rules};
 use crate::score::{Surprise, TypicalInterval};
@@ -83,6 +84,10 @@ pub(super) struct RuleBook {
     #[serde(with = "crate::exact::one")]
     late_share: f64,
     score_calm: u32,
+    /// The score is raised since an onset of its own, and whether this reading was one.
+    episode: bool,
+    episode_began: bool,
+    normal: Normal,
     /// Highest score since the anomaly started.
     #[serde(with = "crate::exact::one")]
     score_peak: f64,
@@ -133,6 +138,21 @@ struct Claim {
 impl RuleBook {
     pub(super) fn active(&self) -> Rules {
         self.active
+    }
+
+    /// The newest reading raised the score anew.
+    pub(super) fn episode_began(&self) -> bool {
+        self.episode_began
+    }
+
+    /// Lowest and highest level of the last days while nothing was wrong.
+    pub(super) fn normal(&self) -> Option<(f64, f64)> {
+        self.normal.band()
+    }
+
+    /// Makes a level normal; what stands against the score ends with the next calm readings.
+    pub(super) fn accept(&mut self, level: f64) {
+        self.normal.accept(level);
     }
 
     /// Notes that the source spoke at `at`, and ends a silence that was too long.
@@ -242,14 +262,22 @@ impl RuleBook {
         let score = sight.surprise.score;
         let is_raised = score >= super::CLEAR_THRESHOLD;
         self.score_rose_at = is_raised.then(|| self.score_rose_at.unwrap_or(sight.at));
-        let on = if self.active.contains(Rule::Score) {
-            self.score_calm = if score < super::CLEAR_THRESHOLD { self.score_calm + 1 } else { 0 };
+        let before = self.episode;
+        self.episode = if before {
+            self.score_calm = if is_raised { 0 } else { self.score_calm + 1 };
             self.score_calm < SCORE_CALM
         } else {
             self.score_calm = 0;
             sight.surprise.ready && score >= super::THRESHOLD
         };
+        self.episode_began = self.episode && !before;
         let standing = self.active.contains(Rule::Score);
+        let level = sight.surprise.level;
+        let elapsed_s = sight.elapsed_s.unwrap_or(0.0);
+        let left = standing && self.normal.is_left(level, elapsed_s);
+        if !standing && !is_raised {
+            self.normal.learn(sight.value, level, elapsed_s);
+        }
         self.score_peak = if standing { self.score_peak.max(score) } else { score };
         let claim = Claim {
             rule: Rule::Score,
@@ -260,7 +288,7 @@ impl RuleBook {
             limit: None,
         };
         let since = self.score_rose_at.unwrap_or(sight.at);
-        self.turn(on, claim, since, sight.at, sight.before, findings);
+        self.turn(self.episode || left, claim, since, sight.at, sight.before, findings);
     }
 
     fn judge_range(

@@ -61,6 +61,18 @@ impl SensorDetector {
         self.rules.active()
     }
 
+    /// Lowest and highest level of the last days while nothing was wrong; `None` before that is
+    /// known.
+    #[must_use]
+    pub fn normal(&self) -> Option<(f64, f64)> {
+        self.rules.normal()
+    }
+
+    /// Takes the present level for normal from now on: somebody looked and said so.
+    pub fn accept_level(&mut self) {
+        self.rules.accept(self.scorer.level());
+    }
+
     /// Judges one reading and learns from it.
     ///
     /// Readings that cannot be believed are [held](Disposition::Held): they neither raise nor clear
@@ -117,6 +129,7 @@ impl SensorDetector {
             ready: surprise.ready,
             expected: surprise.expected,
             disposition: Disposition::Judged,
+            rose: self.rules.episode_began(),
             active: self.rules.active(),
             findings,
         }
@@ -128,6 +141,7 @@ impl SensorDetector {
             ready: self.last.ready,
             expected: self.scorer.expected(),
             disposition,
+            rose: false,
             active: self.rules.active(),
             findings,
         }

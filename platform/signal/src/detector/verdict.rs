@@ -14,6 +14,8 @@ pub struct Verdict {
     /// Where the reading was expected, lowest and highest; `None` while warming up.
     pub expected: Option<(f64, f64)>,
     pub disposition: Disposition,
+    /// The score rose in this reading, also while an anomaly of the score stands already.
+    pub rose: bool,
     /// The rules that stand after this reading.
     pub active: Rules,
     /// What started or ended with this reading; at most one per rule, mostly empty.
@@ -22,11 +24,10 @@ pub struct Verdict {
 
 impl Verdict {
     /// The score as a series of alarms: at or above the threshold only in the reading with which
-    /// an anomaly starts, so that a long anomaly counts once.
+    /// the score rises, so that a long anomaly counts once.
     #[must_use]
     pub fn alarm_score(&self) -> f64 {
-        let onset = self.findings.iter().any(|f| f.rule == Rule::Score && f.phase == Phase::Onset);
-        if onset { self.score } else { self.score.min(super::CLEAR_THRESHOLD) }
+        if self.rose { self.score } else { self.score.min(super::CLEAR_THRESHOLD) }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Surprise {
     pub ready: bool,
     /// Where the reading was expected.
     pub expected: Option<(f64, f64)>,
+    /// The average of the last dozen readings, this one included.
+    pub level: f64,
     /// The aspect that weighs most, what it looked at and where that usually lies.
     pub aspect: Aspect,
     pub aspect_observed: f64,
@@ -165,6 +167,7 @@ impl Scorer {
             score,
             ready,
             expected,
+            level: self.short,
             aspect,
             aspect_observed: look.observed,
             aspect_expected: (look.centre - look.usual, look.centre + look.usual),
@@ -176,6 +179,12 @@ impl Scorer {
     pub fn expected(&self) -> Option<(f64, f64)> {
         let reach = BAND_SIGMAS * SIGMA_PER_MAD * self.jitter;
         (self.samples > WARM_UP).then_some((self.last_few - reach, self.last_few + reach))
+    }
+
+    /// The average of the last dozen readings.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        self.short
     }
 
     #[must_use]

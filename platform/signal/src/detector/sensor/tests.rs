@@ -396,3 +396,68 @@ proptest! {
         prop_assert_eq!(restored, whole);
     }
 }
+
+/// Half a day of quiet readings, then a step of five deviations that stays.
+fn stepped() -> Bench {
+    let mut bench = Bench::new(SensorProfile::default(), 10.0);
+    bench.quiet(21, 4_320, 50.0);
+    assert!(bench.phases(Rule::Score).is_empty());
+    bench.quiet(22, 30, 55.0);
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset]);
+    bench
+}
+
+#[test]
+fn an_anomaly_stands_while_the_level_stays_away() {
+    let mut bench = stepped();
+    bench.quiet(23, 6 * 360, 55.0);
+    assert!(bench.detector.active().contains(Rule::Score), "six hours are not normal");
+    let (low, high) = bench.detector.normal().unwrap();
+    assert!(48.0 < low && high < 52.0, "the fault is no part of normal: {low} to {high}");
+    bench.quiet(24, 200, 50.0);
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset, Phase::Cleared]);
+    bench.quiet(25, 2_000, 50.0);
+    let more = bench.phases(Rule::Score).len();
+    assert!(more <= 4, "coming back is no lasting anomaly: {more}");
+    assert!(!bench.detector.active().contains(Rule::Score));
+}
+
+#[test]
+fn what_stays_for_a_day_is_the_new_normal() {
+    let mut bench = stepped();
+    bench.quiet(26, 23 * 360, 55.0);
+    assert!(bench.detector.active().contains(Rule::Score));
+    bench.quiet(27, 2 * 360, 55.0);
+    assert!(!bench.detector.active().contains(Rule::Score));
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset, Phase::Cleared]);
+    assert!(bench.detector.normal().unwrap().1 > 54.0);
+}
+
+#[test]
+fn a_level_that_somebody_accepts_is_normal_at_once() {
+    let mut bench = stepped();
+    bench.quiet(28, 360, 55.0);
+    bench.detector.accept_level();
+    bench.quiet(29, 60, 55.0);
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset, Phase::Cleared]);
+}
+
+#[test]
+fn a_further_change_belongs_to_the_anomaly_that_stands() {
+    let mut bench = stepped();
+    bench.quiet(30, 2_000, 55.0);
+    bench.quiet(31, 60, 90.0);
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset]);
+    bench.quiet(32, 2_000, 55.0);
+    assert_eq!(bench.phases(Rule::Score), [Phase::Onset], "half the way back is not back");
+}
+
+#[test]
+fn a_held_anomaly_survives_being_written_down() {
+    let mut bench = stepped();
+    bench.quiet(32, 500, 55.0);
+    let text = serde_json::to_string(&bench.detector).unwrap();
+    let read: SensorDetector = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, bench.detector);
+    assert!(text.len() < 6_000, "{} bytes of state", text.len());
+}
