@@ -61,6 +61,32 @@ const DIALOGS = [
   ["the key", "/", (page) => page.locator(".who button").click()],
   ["the messages", "/", (page) => page.getByRole("button", { name: "Messages" }).click()],
   ["reject", "/decisions", (page) => page.getByRole("button", { name: "Reject…" }).last().click()],
+  [
+    "an alarm's evidence",
+    "/alarms",
+    async (page) => {
+      await page.locator("table.alarms button.linky").first().click();
+      await page.locator("figure.evidence svg.plot").waitFor();
+    },
+  ],
+  [
+    "add a source",
+    "/connect",
+    (page) =>
+      page
+        .getByRole("button", { name: /^Add a source/ })
+        .first()
+        .click(),
+  ],
+  [
+    "a source",
+    "/connect",
+    async (page) => {
+      await page.locator("table.sources button.linky").first().click();
+      await page.locator("dialog.drawer").waitFor();
+    },
+  ],
+  ["a new key", "/connect", (page) => page.getByRole("button", { name: "Make a key…" }).click()],
   ["another date", "/decisions", (page) => page.getByRole("button", { name: "Other date…" }).click()],
 ];
 

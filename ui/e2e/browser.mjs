@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 
 export const base = process.env.E2E_BASE;
 export const key = process.env.E2E_KEY;
-const isMock = process.env.E2E_MOCK === "1";
+export const isMock = process.env.E2E_MOCK === "1";
 /** How long anything may take before a test gives up on it. */
 export const PATIENCE_MS = 30_000;
 const POLL_MS = 100;
@@ -50,7 +50,7 @@ export function shareBrowser() {
 }
 
 /** Runs `act` with a page of its own and fails when the page wrote an error or a request of it failed. */
-export async function withPage({ size = "desk", scheme = "light" }, act) {
+export async function withPage({ size = "desk", scheme = "light", timezoneId }, act) {
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,
@@ -58,6 +58,8 @@ export async function withPage({ size = "desk", scheme = "light" }, act) {
     hasTouch: size === "phone",
     isMobile: size === "phone",
     locale: "en-GB",
+    timezoneId,
+    permissions: ["clipboard-read", "clipboard-write"],
   });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
@@ -179,5 +181,6 @@ export async function pagesOf() {
     ["decisions", `/decisions?decision=${decision.decision_id}`],
     ["workbench", `/workbench?range=1h&s=${encodeURIComponent(chosen.join(","))}`],
     ["golden-path", "/workbench?tab=golden"],
+    ["connect", "/connect"],
   ];
 }

@@ -216,6 +216,7 @@ describe("the keyboard", () => {
         ["a", "/app/alarms"],
         ["d", "/app/decisions"],
         ["w", "/app/workbench"],
+        ["c", "/app/connect"],
         ["o", "/app"],
       ]) {
         await page.keyboard.press("g");
@@ -270,18 +271,88 @@ describe("the golden path", () => {
     }));
 });
 
+/** Drags over the strip at `index`, from one share of its width to another. */
+async function drag(page, index, from, to) {
+  const box = await page.locator(".strip .u-over").nth(index).boundingBox();
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * from, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * to, y + 2, { steps: 6 });
+  await page.mouse.up();
+}
+
+const spanOf = (address) => {
+  const { searchParams } = new URL(address);
+  return Number(searchParams.get("to")) - Number(searchParams.get("from"));
+};
+
 describe("the explorer", () => {
+  it("goes from a search over a drag down to every reading, and back", () =>
+    withPage({}, async (page) => {
+      await open(page, "/workbench?range=15m&s=north/km-60/pressure");
+      await page.getByLabel("Find sensors").fill("kind:flow km-00");
+      const found = page.locator(".sn input[type=checkbox]");
+      await until("one sensor is found", async () => (await found.count()) === 1);
+      await found.check();
+      await arrive(page, (url) => (url.searchParams.get("s") ?? "").endsWith("north/km-00/flow"));
+      await page.waitForFunction(() => document.querySelectorAll(".strip canvas").length === 2);
+
+      await drag(page, 1, 0.4, 0.6);
+      await arrive(page, (url) => url.searchParams.has("from"));
+      await settled(page);
+      const first = page.url();
+      await drag(page, 0, 0.3, 0.7);
+      await arrive(page, (url) => url.href !== first);
+      assert.ok(spanOf(page.url()) < spanOf(first), "closer than before");
+      await settled(page);
+      await page.getByText("every reading").first().waitFor({ state: "attached" });
+
+      await page.getByRole("button", { name: "Step back" }).click();
+      await arrive(page, (url) => url.href === first);
+      await page.getByRole("button", { name: "Back to live" }).click();
+      await arrive(page, (url) => !url.searchParams.has("from"));
+    }));
+
+  it("pans with the wheel and moves its crosshair by keys, and says what stands there", () =>
+    withPage({}, async (page) => {
+      await open(page, "/workbench?range=15m&s=north/km-00/flow,north/km-60/flow");
+      await page.waitForFunction(() => document.querySelectorAll(".strip canvas").length === 2);
+      const box = await page.locator(".strip .u-over").first().boundingBox();
+      await page.mouse.move(box.x + box.width / 2, box.y + 20);
+      await page.mouse.wheel(-200, 0);
+      await arrive(page, (url) => url.searchParams.has("from"));
+      const before = spanOf(page.url());
+      await page.keyboard.down("Control");
+      await page.mouse.wheel(0, -300);
+      await page.keyboard.up("Control");
+      await arrive(page, (url) => spanOf(url.href) < before);
+      await settled(page);
+      await page.locator(".strips").focus();
+      await page.keyboard.press("ArrowRight");
+      const said = page.locator(".strips [role=status]");
+      await until("the crosshair is told", async () =>
+        /km-00 flow [\d,.]+, km-60 flow [\d,.]+/.test((await said.textContent()) ?? ""),
+      );
+    }));
+
   it("keeps its view in the address and hands out a file of readings", () =>
     withPage({}, async (page) => {
       await open(page, "/workbench?s=north/km-00/flow");
       await page.waitForSelector(".strip canvas");
       await page.getByRole("button", { name: "Look closer" }).click();
       await arrive(page, (url) => url.searchParams.has("from") && url.searchParams.has("to"));
+      await page.getByRole("button", { name: "Range", exact: true }).click();
+      await arrive(page, (url) => url.searchParams.get("y") === "range");
       const address = page.url();
       await page.reload();
       await page.waitForSelector(".strip canvas");
       assert.equal(page.url(), address);
       await page.getByRole("button", { name: "Back to live" }).waitFor();
+      await page.getByRole("button", { name: "Copy link" }).click();
+      await page.getByText("Link copied").waitFor();
+      const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+      assert.equal(link.searchParams.get("s"), "north/km-00/flow");
+      assert.equal(link.searchParams.get("y"), "range");
       const [file] = await Promise.all([
         page.waitForEvent("download"),
         page.getByRole("button", { name: "CSV" }).click(),
@@ -290,7 +361,181 @@ describe("the explorer", () => {
       const lines = (await readFile(await file.path(), "utf8")).trim().split("\n");
       assert.ok(lines.length > 100, `${lines.length} lines`);
       assert.match(lines[1], /north\/km-00\/flow/);
+      const [arrow] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: "Arrow" }).click(),
+      ]);
+      assert.match(arrow.suggestedFilename(), /\.arrow$/);
+      // Each message of an Arrow stream begins so.
+      const bytes = await readFile(await arrow.path());
+      assert.equal(bytes.readUInt32LE(0), 0xffffffff);
     }));
+
+  it("tells the time of the place where the screen is", () =>
+    withPage({ timezoneId: "Asia/Kolkata" }, async (page) => {
+      const at = Date.UTC(2026, 10, 21, 6, 15);
+      await open(page, `/workbench?s=north/km-00/flow&from=${at}&to=${at + 1_800_000}`);
+      await page.getByText("UTC+05:30").waitFor();
+      assert.match(await page.locator("h1").innerText(), /11:45 to .*12:15$/);
+    }));
+
+  it("shows the same as a table", () =>
+    withPage({}, async (page) => {
+      await open(page, "/workbench?range=15m&s=north/km-00/flow");
+      await page.getByRole("button", { name: "as table Readings" }).click();
+      const rows = page.locator('section[aria-label="Values over time"] tbody tr');
+      assert.ok((await rows.count()) > 20);
+      assert.match(await rows.nth(2).innerText(), /\d\d:\d\d:\d\d\s+7\d\d\.\d/);
+    }));
+});
+
+describe("an alarm", () => {
+  it("shows what it rests on, in words and as a picture", async () => {
+    const { number, title } = await alarm(stands, "north/km-45/pressure");
+    await withPage({}, async (page) => {
+      await open(page, "/alarms");
+      await page.getByRole("button", { name: `evidence of A-${number}` }).click();
+      const drawer = page.locator("dialog.drawer");
+      await drawer.getByRole("heading", { name: `A-${number} ${title}` }).waitFor();
+      await drawer.locator("figure.evidence svg.plot .l1").waitFor();
+      const words = await drawer.locator("figure.evidence").innerText();
+      assert.match(words, /it read [\d.,\u2212]+/);
+      assert.match(words, /by detector \S+ \S+, rule \w+/);
+      await drawer.getByRole("button", { name: /^as table/ }).click();
+      assert.ok((await drawer.locator("tbody tr").count()) > 3);
+      await page.keyboard.press("Escape");
+      await arrive(page, (url) => !url.searchParams.has("alarm"));
+    });
+  });
+});
+
+describe("connect data", () => {
+  it("makes a key, turns to live on the first sample and describes the sensor", () =>
+    withPage({}, async (page) => {
+      await open(page, "/connect");
+      assert.match(await page.locator("h1").innerText(), /readings a second/);
+      const panel = page.locator("#connect-data");
+      await panel.getByText("no key yet").waitFor();
+      await panel.getByRole("button", { name: /^Make key ingest-/ }).click();
+      await panel.getByText("waiting for the first sample").waitFor();
+      const text = await panel.locator("pre").innerText();
+      const [, address] = /curl -i (\S+)/.exec(text);
+      const [, token] = /Token (\S+)"/.exec(text);
+      const [, line] = /'(vibration,[^']+)'/.exec(text);
+      for (const [client, words] of [
+        ["Telegraf", "[[outputs.influxdb_v2]]"],
+        ["Prometheus", "/api/v1/write"],
+        ["OTLP", "/v1/metrics"],
+        ["MQTT", "mosquitto_pub"],
+        ["Python", "from plainview import Client"],
+      ]) {
+        await panel.getByRole("button", { name: client }).click();
+        const snippet = await panel.locator("pre").innerText();
+        assert.ok(snippet.includes(words) && snippet.includes(token), `${client}: ${snippet}`);
+      }
+      const answer = await fetch(address, {
+        method: "POST",
+        headers: { Authorization: `Token ${token}` },
+        body: line,
+      });
+      assert.equal(answer.status, 204);
+      await panel.getByText("First sample is here").waitFor();
+      await panel.getByText("live", { exact: true }).waitFor();
+      await panel.getByRole("button", { name: "Describe it…" }).click();
+      const sensor = await panel.locator("[data-arrived]").getAttribute("data-arrived");
+      assert.match(sensor, /^north\/p-\d+\/vibration$/);
+
+      const dialog = page.locator("dialog[open]");
+      await dialog.getByLabel("Expected from").fill("5");
+      await dialog.getByLabel("Expected to").fill("4.5");
+      await dialog.getByRole("button", { name: /^Save/ }).click();
+      await dialog.getByText("The low end lies above the high end.").waitFor();
+      await dialog.getByLabel("Expected from").fill("0");
+      await dialog.getByRole("button", { name: /^Save/ }).click();
+      await panel.getByText("is described").waitFor();
+      const known = await read(`/sensors/${sensor}`);
+      assert.equal(known.expected_high, 4.5);
+      // The sender is a source from now on.
+      await page
+        .getByRole("button", { name: /^Ingest \d/ })
+        .first()
+        .waitFor();
+    }));
+});
+
+/** What somebody would write into a field that must not stay empty. */
+function fill(field) {
+  if (field.kind === "number") return "1";
+  if (field.kind === "json") return field.name === "registers" ? REGISTERS : "[]";
+  return field.name === "host" ? "127.0.0.1" : "x";
+}
+const REGISTERS = '[{"sensor":"north/v-104/torque","address":0,"type":"f32"}]';
+
+describe("a source", () => {
+  it("is added, stopped, started and removed", async () => {
+    const said = await read("/sources/kinds");
+    const kinds = said.kinds ?? said;
+    const kind = kinds.find((each) => each.protocol === "mqtt");
+    assert.ok(kind, `there is an MQTT kind: ${kinds.map((each) => each.protocol)}`);
+    const name = `away-${Date.now() % 100_000}`;
+    await withPage({}, async (page) => {
+      await open(page, "/connect");
+      await page.getByRole("button", { name: "Add a source…" }).first().click();
+      const dialog = page.locator("dialog[open]");
+      await dialog.getByRole("button", { name: kind.title, exact: true }).click();
+      await dialog.getByRole("button", { name: /^Add/ }).last().click();
+      await dialog.getByText("This is needed.").first().waitFor();
+      await dialog.getByLabel("Name", { exact: true }).fill(name);
+      for (const field of kind.fields.filter((each) => each.required && each.default === undefined)) {
+        await dialog.locator(`#source-${field.name}`).fill(fill(field));
+      }
+      // Nobody listens there: it is added all the same, and says that it cannot connect.
+      const port = dialog.locator("#source-port");
+      if (await port.count()) await port.fill("9");
+      await dialog.getByRole("button", { name: `Add ${name}` }).click();
+
+      const drawer = page.locator("dialog.drawer");
+      await drawer.getByRole("button", { name: "Stop", exact: true }).click();
+      await drawer.getByRole("button", { name: "Start", exact: true }).waitFor();
+      const state = async () => (await read("/sources")).sources.find((each) => each.name === name);
+      await until("it is stopped", async () => (await state()).state === "stopped");
+      await drawer.getByRole("button", { name: "Start", exact: true }).click();
+      await until("it is wanted again", async () => (await state()).desired === "running");
+      await drawer.getByRole("button", { name: "Remove…" }).click();
+      await page.getByRole("button", { name: /^Remove Away/ }).click();
+      await drawer.waitFor({ state: "detached" });
+      await until("it is gone", async () => (await state()) === undefined);
+    });
+  });
+});
+
+describe("dead letters", () => {
+  it("are discarded with a reason, or nothing is stuck", async () => {
+    const waiting = (await list("/dead-letters")).filter((letter) => letter.state === "waiting");
+    await withPage({}, async (page) => {
+      await open(page, "/connect");
+      const panel = page.locator("#dead-letters");
+      const [letter] = waiting;
+      if (!letter) return panel.getByText("Nothing is stuck").waitFor();
+      const row = panel.locator(`[data-letter="${letter.id}"]`);
+      await row.getByRole("button", { name: /^Discard/ }).click();
+      const dialog = page.locator("dialog[open]");
+      await dialog.getByRole("button", { name: /^Discard/ }).click();
+      await dialog.getByText("Say in a few words why.").waitFor();
+      await dialog.getByLabel("Reason").fill("The receiver is gone for good.");
+      await dialog.getByRole("button", { name: /^Discard/ }).click();
+      await row.waitFor({ state: "detached" });
+      const after = (await list("/dead-letters")).find((each) => each.id === letter.id);
+      assert.equal(after.state, "discarded");
+      const [, second] = waiting;
+      if (!second) return;
+      await panel
+        .locator(`[data-letter="${second.id}"]`)
+        .getByRole("button", { name: /^Replay/ })
+        .click();
+      await panel.locator(`[data-letter="${second.id}"]`).waitFor({ state: "detached" });
+    });
+  });
 });
 
 describe("the theme", () => {

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { anomalyQuery } from "../../api/queries";
 import type { Alert, Incident } from "../../api/types";
 import { Dialog } from "../../ui/Dialog";
-import { alarmNo, clockSeconds, duration, incidentNo, moment, sensorName } from "../../ui/format";
+import { alarmNo, clock, clockSeconds, duration, incidentNo, moment, sensorName } from "../../ui/format";
 import { PRIORITY_NAME } from "../../ui/Glyph";
 import { Loading, ProblemNote } from "../../ui/Note";
 import { Evidence } from "../telemetry/Evidence";
@@ -25,7 +25,7 @@ export function AlarmDrawer({ alert, incident, now, may, onAck, onClose }: Props
   const facts: [string, React.ReactNode][] = [
     ["Priority", `${alert.priority}, ${PRIORITY_NAME[alert.priority]}`],
     ["Value and limit", valueAndLimit(alert)],
-    ["Raised", `${clockSeconds(alert.raised_at)}, ${moment(alert.raised_at, now)}`],
+    ["Raised", moment(alert.raised_at, now).replace(clock(alert.raised_at), clockSeconds(alert.raised_at))],
     [
       "State",
       `${alert.state.replaceAll("_", " ")}${stands(alert) ? `, ${duration((now - Date.parse(alert.raised_at)) / 1000)}` : ""}`,

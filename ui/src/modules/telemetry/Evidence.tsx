@@ -98,7 +98,14 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
         <Picture summary={words} height={HEIGHT}>
           {(width) =>
             shown ? (
-              <Drawing width={width} anomaly={anomaly} window={window} points={points} samples={samples} />
+              <Drawing
+                width={width}
+                now={beat}
+                anomaly={anomaly}
+                window={window}
+                points={points}
+                samples={samples}
+              />
             ) : (
               <text x={8} y={HEIGHT / 2}>
                 No readings are kept for this stretch.
@@ -140,6 +147,7 @@ function Shares({ anomaly }: { anomaly: Anomaly }) {
 
 interface DrawingProps {
   width: number;
+  now: number;
   anomaly: Anomaly;
   window: Window;
   points: readonly Pt[];
@@ -150,20 +158,19 @@ interface DrawingProps {
 const BAND_SPREADS = 3;
 const LETTER_PX = 6.4;
 
-function Drawing({ width, anomaly, window, points, samples }: DrawingProps) {
+function Drawing({ width, now, anomaly, window, points, samples }: DrawingProps) {
   const { evidence, expected, unit } = anomaly;
   const values = points.map(([, value]) => value).filter(Number.isFinite);
   const learned = evidence.samples > 0;
   const half = evidence.baseline_spread * BAND_SPREADS;
   const band: [number, number] = [evidence.baseline_mean - half, evidence.baseline_mean + half];
-  const [least, most] = extent([
-    ...values,
-    anomaly.value,
-    ...(learned ? [evidence.baseline_mean] : []),
-    ...(expected ? [expected.low, expected.high] : []),
-  ]);
-  const pad = Math.max((most - least) * 0.1, 1e-6);
-  const [low, high] = [least - pad, most + pad];
+  const [least, most] = extent([...values, anomaly.value, ...(learned ? [evidence.baseline_mean] : [])]);
+  // A limit far away would press the readings flat; the words name it all the same.
+  const near = (limit: number) => limit > least - (most - least) * 1.5 && limit < most + (most - least) * 1.5;
+  const limits = expected ? [expected.low, expected.high].filter(near) : [];
+  const [bottomMost, topMost] = extent([least, most, ...limits]);
+  const pad = Math.max((topMost - bottomMost) * 0.1, Math.abs(topMost) * 1e-4, 1e-6);
+  const [low, high] = [bottomMost - pad, topMost + pad];
   const left = 48;
   const right = width - 14;
   const bottom = HEIGHT - FOOT;
@@ -171,7 +178,7 @@ function Drawing({ width, anomaly, window, points, samples }: DrawingProps) {
   const y = (v: number) =>
     bottom - ((Math.min(high, Math.max(low, v)) - low) / (high - low)) * (bottom - TOP);
   const began = Date.parse(anomaly.started_at);
-  const end = Math.min(window.to, anomaly.cleared_at ? Date.parse(anomaly.cleared_at) : window.to);
+  const end = Math.min(window.to, anomaly.cleared_at ? Date.parse(anomaly.cleared_at) : now);
   const found = Date.parse(anomaly.detected_at);
   const apart = samples !== null && (right - left) / Math.max(1, samples.length) > POINTS_PX;
   const ticks = niceTicks(low, high, 4);
@@ -205,15 +212,9 @@ function Drawing({ width, anomaly, window, points, samples }: DrawingProps) {
         width={Math.max(2, x(end) - x(began))}
         height={bottom - TOP}
       />
-      {expected
-        ? [expected.low, expected.high].map((limit, index) => (
-            <path
-              key={index === 0 ? "low" : "high"}
-              className="limit"
-              d={`M${left} ${Math.round(y(limit)) + 0.5}H${right}`}
-            />
-          ))
-        : null}
+      {limits.map((limit) => (
+        <path key={limit} className="limit" d={`M${left} ${Math.round(y(limit)) + 0.5}H${right}`} />
+      ))}
       <path className="l l1" d={linePath(points, x, y)} />
       {(samples ?? [])
         .filter((sample) => apart || !sample.good)
@@ -231,7 +232,7 @@ function Drawing({ width, anomaly, window, points, samples }: DrawingProps) {
             />
           ),
         )}
-      <Labels anomaly={anomaly} learned={learned} left={left} right={right} x={x} y={y} />
+      <Labels anomaly={anomaly} learned={learned} limits={limits} left={left} right={right} x={x} y={y} />
       <rect
         className="fls"
         x={Math.max(left, x(Date.parse(evidence.from)))}
@@ -280,6 +281,7 @@ function Moment({
 interface LabelsProps {
   anomaly: Anomaly;
   learned: boolean;
+  limits: readonly number[];
   left: number;
   right: number;
   x: Scale;
@@ -287,7 +289,7 @@ interface LabelsProps {
 }
 
 /** The words of band and limits, at the left where the readings are still usual. */
-function Labels({ anomaly, learned, left, right, x, y }: LabelsProps) {
+function Labels({ anomaly, learned, limits, left, right, x, y }: LabelsProps) {
   const { evidence, expected, unit } = anomaly;
   const room = x(Date.parse(anomaly.started_at)) - left;
   const words: { key: string; at: number; text: string; above: boolean }[] = [];
@@ -297,6 +299,7 @@ function Labels({ anomaly, learned, left, right, x, y }: LabelsProps) {
       { key: "low", at: expected.low, text: `expected from ${number(expected.low, unit)}`, above: false },
     );
   }
+  words.splice(0, words.length, ...words.filter((word) => limits.includes(word.at)));
   const usual = `usual ${number(evidence.baseline_mean, unit)} ± ${number(evidence.baseline_spread, unit)}`;
   const clear = words.every((word) => Math.abs(y(word.at) - y(evidence.baseline_mean)) > 26);
   if (learned && (clear || words.length === 0))
@@ -323,7 +326,7 @@ function Point({
   left,
   right,
   unit,
-}: Omit<LabelsProps, "learned"> & { unit: string | null | undefined }) {
+}: Omit<LabelsProps, "learned" | "limits"> & { unit: string | null | undefined }) {
   const found = Date.parse(anomaly.detected_at);
   const began = Date.parse(anomaly.started_at);
   // Found long after, by data that came late: the point is where it began.

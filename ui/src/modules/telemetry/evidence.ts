@@ -30,7 +30,7 @@ export function contributionsOf(anomaly: Anomaly): Contribution[] {
 const LEAST_MS = 120_000;
 /** Of the finding's own length, before and after it. */
 const LEAD = 0.6;
-const TRAIL = 0.2;
+const TRAIL = 0.15;
 
 const ms = (at: string | null | undefined): number => Date.parse(at ?? "");
 

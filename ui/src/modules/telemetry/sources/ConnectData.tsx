@@ -59,6 +59,17 @@ function useArrival(made: NewKey | null, sources: readonly Source[], expected: s
   return made ? arrived : null;
 }
 
+/** The broker inside Plainview, else one that we read from. */
+function brokerOf(sources: readonly Source[]): { address: string; own: boolean } | null {
+  for (const protocol of ["broker", "mqtt"]) {
+    const address = sources
+      .filter((source) => source.protocol === protocol)
+      .flatMap((source) => /([\w.-]+:\d+)/.exec(source.address)?.[1] ?? [])[0];
+    if (address) return { address, own: protocol === "broker" };
+  }
+  return null;
+}
+
 export function ConnectData({ sources }: { sources: readonly Source[] }) {
   const may = useMay("admin");
   const { sensors, sites, site } = useSite();
@@ -83,14 +94,14 @@ export function ConnectData({ sources }: { sources: readonly Source[] }) {
   const arrived = useArrival(made, sources, expected);
   const taken = (keys.data?.items ?? []).map((key) => key.name);
   const name = made?.name ?? freshName(taken);
-  const broker = sources.find((source) => source.protocol === "broker" || source.protocol === "mqtt");
+  const broker = brokerOf(sources);
   const facts = {
     origin: location.origin,
     key: made?.secret ?? PLACE_OF_KEY,
     keyName: name,
     site: ownSite,
     asset,
-    broker: broker ? (/([\w.-]+:\d+)/.exec(broker.address)?.[1] ?? null) : null,
+    broker,
   };
   const text = snippet(client, facts);
 
@@ -128,7 +139,7 @@ export function ConnectData({ sources }: { sources: readonly Source[] }) {
                 Key <b>{made.name}</b>, may write only. Shown once.
               </>
             ) : client === "MQTT" && !broker ? (
-              "Add a broker as a source first, or switch on the built-in one."
+              "Add the built-in broker, or one of yours, as a source first."
             ) : (
               HINTS[client]
             )}

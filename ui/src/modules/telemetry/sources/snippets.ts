@@ -11,8 +11,8 @@ export interface Facts {
   keyName: string;
   site: string;
   asset: string;
-  /** `127.0.0.1:1883` of a broker we read from or are; null when there is none. */
-  broker: string | null;
+  /** The broker that readings can come through; null when there is none. Our own knows our keys. */
+  broker: { address: string; own: boolean } | null;
 }
 
 const MEASURE = "vibration";
@@ -59,9 +59,10 @@ service:
       exporters: [otlphttp/plainview]`,
 
   MQTT: ({ broker, key, keyName, site, asset, origin }) => {
-    const [host, port] = (broker ?? `${new URL(origin).hostname}:1883`).split(":");
+    const [host, port] = (broker?.address ?? `${new URL(origin).hostname}:1883`).split(":");
+    const login = broker && !broker.own ? "-u USER -P PASSWORD" : `-u ${keyName} -P '${key}'`;
     return `mosquitto_pub -h ${host} -p ${port ?? "1883"} \\
-  -u ${keyName} -P '${key}' -q 1 \\
+  ${login} -q 1 \\
   -t plainview/${site}/${asset}/${MEASURE} \\
   -m '{"value": 1.92, "unit": "mm/s"}'`;
   },
@@ -70,9 +71,9 @@ service:
 from plainview import Client
 
 with Client("${origin}", "${key}") as plainview:
-    plainview.write(
-        "${site}/${asset}/${MEASURE}", 1.92, unit="mm/s"
-    )`,
+    plainview.write([
+        ("${site}/${asset}/${MEASURE}", None, 1.92),
+    ])`,
 };
 
 export const snippet = (client: Client, facts: Facts): string => SNIPPETS[client](facts);
@@ -83,8 +84,8 @@ export const HINTS: Record<Client, string> = {
   Telegraf: "Every input of this host arrives; the tag host becomes the asset.",
   Prometheus: "Everything it scrapes is sent on; restart or reload it after the change.",
   OTLP: "The Collector, or any SDK with OTEL_EXPORTER_OTLP_METRICS_ENDPOINT set to the same address.",
-  MQTT: "QoS 1 is acknowledged after the reading is on disk.",
-  Python: "Works the same from a notebook; AsyncClient has the same calls.",
+  MQTT: "QoS 1 is acknowledged after the reading is on disk. The built-in broker knows the key.",
+  Python: "None is now, by the server's clock. AsyncClient has the same calls.",
 };
 
 /** `ingest-7`: the first number that no key has. */
