@@ -4,6 +4,8 @@
 //! once: a selector is fetched once for the whole stretch, one series at a time, and its window
 //! slides. The rules per step are the same.
 
+use std::borrow::Cow;
+
 use crate::expr::{At, Expr, LabelReplace, Matcher, Over, Range, Ranged, Selector, Shift};
 use crate::over::Window;
 use crate::rows::{self, ABSENT, Row, is_present};
@@ -233,7 +235,8 @@ impl<'a> Evaluator<'a> {
                 let at_ms = self.anchor(selector.shift, grid, step);
                 seen += samples[seen..].iter().take_while(|sample| sample.at_ms <= at_ms).count();
                 let last = seen.checked_sub(1).map(|at| &samples[at]);
-                let fresh = last.filter(|last| last.at_ms >= at_ms.saturating_sub(LOOKBACK_MS));
+                let oldest_ms = at_ms.saturating_sub(LOOKBACK_MS);
+                let fresh = last.filter(|last| last.at_ms >= oldest_ms && !last.is_stale());
                 cells.push(fresh.map_or(ABSENT, &value));
             }
             let row = Row { labels: labels.clone(), cells };
@@ -311,7 +314,7 @@ impl<'a> Evaluator<'a> {
             Ranged::Stored(matchers) => {
                 self.fetch(matchers, span_of(&anchors, range.range_ms), &mut |labels, samples| {
                     meter.samples(samples.len())?;
-                    take(&mut meter, labels, samples)
+                    take(&mut meter, labels, &without_stale(samples))
                 })?;
             }
             Ranged::Subquery { of, step_ms } => {
@@ -342,8 +345,9 @@ impl<'a> Evaluator<'a> {
                 self.fetch(matchers, span, &mut |labels, samples| {
                     meter.samples(samples.len())?;
                     meter.cells(samples.len().saturating_mul(2))?;
+                    let samples = without_stale(samples);
                     if !samples.is_empty() {
-                        found.push((labels.clone(), samples.to_vec()));
+                        found.push((labels.clone(), samples.into_owned()));
                     }
                     Ok(())
                 })?;
@@ -365,6 +369,15 @@ impl<'a> Evaluator<'a> {
 
 fn wanted(what: &str) -> PromqlError {
     PromqlError::Execution(format!("{what} is wanted here"))
+}
+
+/// Windows hold what was measured, not that a series ended.
+fn without_stale(samples: &[Sample]) -> Cow<'_, [Sample]> {
+    if samples.iter().any(Sample::is_stale) {
+        samples.iter().filter(|sample| !sample.is_stale()).copied().collect()
+    } else {
+        Cow::Borrowed(samples)
+    }
 }
 
 fn span_of(anchors: &[i64], range_ms: i64) -> (i64, i64) {

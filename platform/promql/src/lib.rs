@@ -48,6 +48,16 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// The value of a sample that says that its series ended there, until the next one.
+pub const STALE: f64 = f64::from_bits(0x7ff8_0000_5354_414c);
+
+impl Sample {
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.value.to_bits() == STALE.to_bits()
+    }
+}
+
 /// Which samples a [`Source`] shall hand over.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {

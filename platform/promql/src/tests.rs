@@ -85,6 +85,17 @@ fn a_silent_series_ends_after_five_minutes() {
 }
 
 #[test]
+fn a_series_that_was_said_to_end_ends_at_once() {
+    let ended = Memory(vec![series(&[(NAME, "flow")], 30, &[1.0, 2.0, STALE])]);
+    let ask =
+        |text: &str, at_ms| Query::parse(text).unwrap().instant(at_ms, &ended, &UNLIMITED).unwrap();
+    assert!(matches!(ask("flow", 59_999), Answer::Vector(found) if found.len() == 1));
+    assert!(matches!(ask("flow", 60_000), Answer::Vector(found) if found.is_empty()));
+    let Answer::Vector(found) = ask("sum_over_time(flow[1m])", 60_000) else { panic!() };
+    assert_eq!(found[0].1.value, 3.0);
+}
+
+#[test]
 fn offset_and_at_move_the_time() {
     assert_eq!(one("flow offset 1m", 120), 12.0);
     assert_eq!(one("flow offset -1m", 120), 16.0);

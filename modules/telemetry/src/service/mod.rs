@@ -1,5 +1,6 @@
 //! The façade of telemetry: everything that touches the store, the records or the bus.
 
+mod aggregate;
 mod counters;
 mod declare;
 mod detection;
@@ -7,6 +8,7 @@ mod door;
 mod families;
 mod feed;
 mod intake;
+pub(crate) mod prometheus;
 mod readings;
 mod registry;
 mod retention;
@@ -28,6 +30,7 @@ use crate::model::Settings;
 use crate::records;
 use sources::Sources;
 
+pub(crate) use aggregate::Chosen;
 pub(crate) use counters::{Counters, FAULTS};
 pub use declare::SensorDeclaration;
 pub use door::Door;
