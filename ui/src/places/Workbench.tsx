@@ -57,7 +57,7 @@ function useWindow(): { window: Window; live: boolean; label: string } {
     () =>
       from !== undefined && to !== undefined
         ? { window: { from, to }, live: false, label: stretch({ from, to }) }
-        : { window: range, live: true, label: range.label },
+        : { window: range, live: true, label: range.label.toLowerCase() },
     [from, to, range],
   );
 }
@@ -66,7 +66,8 @@ const MINUTES_MS = 600_000;
 
 /** `13:40 to 14:26`, with seconds for a short one, with the day when it is another. */
 function stretch({ from, to }: Window): string {
-  const now = Date.now();
+  // Both ends name their day when it is not the same one.
+  const now = new Date(from).toDateString() === new Date(to).toDateString() ? Date.now() : Number.NaN;
   const short = to - from < MINUTES_MS;
   const words = (at: number) => {
     const whole = moment(at, now);
@@ -176,7 +177,7 @@ const bucketsFor = (width: number): number =>
 
 function title(keys: readonly string[], label: string): string {
   if (keys.length === 0) return "Choose what to look at";
-  if (keys.length === 1) return `${sensorName(keys[0] ?? "")}, ${label.toLowerCase()}`;
+  if (keys.length === 1) return `${sensorName(keys[0] ?? "")}, ${label}`;
   const kinds = [
     ...new Set(
       keys.map(
@@ -189,7 +190,7 @@ function title(keys: readonly string[], label: string): string {
     ),
   ];
   const words = kinds.length > 3 ? `${keys.length} sensors` : kinds.join(kinds.length === 2 ? " and " : ", ");
-  return `${sentence(words)}, ${label.toLowerCase()}`;
+  return `${sentence(words)}, ${label}`;
 }
 
 /** How many stretches the hand has chosen, one out of another, since the page was opened. */
@@ -350,7 +351,7 @@ function Explore() {
             />
           ) : query.error ? null : (
             <Panel title="Readings">
-              <Loading what={`Reading ${label.toLowerCase()}`} />
+              <Loading what={`Reading ${label}`} />
             </Panel>
           )}
         </div>

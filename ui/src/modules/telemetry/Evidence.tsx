@@ -10,7 +10,14 @@ import { Loading, OriginTag, ProblemNote } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
 import { extent, linePath, niceTicks, type Pt, TimeGrid } from "../../ui/svg";
 import { useNow } from "../../ui/time";
-import { contributionsOf, detectorName, evidenceSpan, evidenceWindow, evidenceWords } from "./evidence";
+import {
+  aboutTime,
+  contributionsOf,
+  detectorName,
+  evidenceSpan,
+  evidenceWindow,
+  evidenceWords,
+} from "./evidence";
 
 const BUCKETS = 400;
 /** With no more readings than this, each of them is shown. */
@@ -159,7 +166,8 @@ const BAND_SPREADS = 3;
 const LETTER_PX = 6.4;
 
 function Drawing({ width, now, anomaly, window, points, samples }: DrawingProps) {
-  const { evidence, expected, unit } = anomaly;
+  const { evidence, unit } = anomaly;
+  const expected = aboutTime(anomaly) ? null : anomaly.expected;
   const values = points.map(([, value]) => value).filter(Number.isFinite);
   const learned = evidence.samples > 0;
   const half = evidence.baseline_spread * BAND_SPREADS;
@@ -248,7 +256,9 @@ function Drawing({ width, now, anomaly, window, points, samples }: DrawingProps)
       {found <= window.to && found > began ? (
         <path className="cursor" d={`M${Math.round(x(found)) + 0.5} ${TOP - 6}V${bottom}`} />
       ) : null}
-      <Point anomaly={anomaly} x={x} y={y} left={left} right={right} unit={unit} />
+      {aboutTime(anomaly) ? null : (
+        <Point anomaly={anomaly} x={x} y={y} left={left} right={right} unit={unit} />
+      )}
     </>
   );
 }
@@ -290,7 +300,8 @@ interface LabelsProps {
 
 /** The words of band and limits, at the left where the readings are still usual. */
 function Labels({ anomaly, learned, limits, left, right, x, y }: LabelsProps) {
-  const { evidence, expected, unit } = anomaly;
+  const { evidence, unit } = anomaly;
+  const expected = aboutTime(anomaly) ? null : anomaly.expected;
   const room = x(Date.parse(anomaly.started_at)) - left;
   const words: { key: string; at: number; text: string; above: boolean }[] = [];
   if (expected) {
@@ -312,7 +323,12 @@ function Labels({ anomaly, learned, limits, left, right, x, y }: LabelsProps) {
   return words
     .filter((word) => word.text.length * LETTER_PX + 12 < Math.max(room, right - left))
     .map((word) => (
-      <text key={word.key} className="lab halo" x={left + 6} y={y(word.at) + (word.above ? -5 : 13)}>
+      <text
+        key={word.key}
+        className="lab halo"
+        x={left + 6}
+        y={Math.min(HEIGHT - FOOT - 5, y(word.at) + (word.above ? -5 : 13))}
+      >
         {word.text}
       </text>
     ));

@@ -315,8 +315,7 @@ function Strip(props: StripProps) {
           {sensor.measure}
         </b>
         <span className="dim">
-          {sensor.unit}
-          {sensor.trust === "trusted" ? "" : ` · ${sensor.trust}`}
+          {[sensor.unit, sensor.trust === "trusted" ? null : sensor.trust].filter(Boolean).join(" · ")}
         </span>
         <output ref={value} aria-label={`Value of ${sensor.key}`} />
       </div>

@@ -57,13 +57,26 @@ const RULES: Record<Anomaly["rule"], string> = {
   missing: "fell silent",
 };
 
+/** Its value and what was expected are seconds, whatever the unit of the sensor. */
+export const aboutTime = ({ rule }: Anomaly): boolean => rule === "missing";
+
+function foundWords(anomaly: Anomaly, at: (time: string) => string): string {
+  const delay = (ms(anomaly.detected_at) - ms(anomaly.started_at)) / 1000;
+  return delay < 2
+    ? "Found at once"
+    : `Found ${duration(delay)} after it began, at ${at(anomaly.detected_at)}`;
+}
+
 /** How the numbers speak: value against what is usual and what was expected. */
 export function evidenceWords(anomaly: Anomaly, now: number): string {
   const { unit, evidence, expected } = anomaly;
   const at = (time: string) => (now - ms(time) < 43_200_000 ? clockSeconds(time) : moment(time, now));
-  const words = [
-    `${sensorName(anomaly.sensor)} ${RULES[anomaly.rule] ?? anomaly.rule} at ${at(anomaly.started_at)}: it read ${quantity(anomaly.value, unit)}.`,
-  ];
+  const head = `${sensorName(anomaly.sensor)} ${RULES[anomaly.rule] ?? anomaly.rule} at ${at(anomaly.started_at)}`;
+  if (aboutTime(anomaly)) {
+    const allowed = expected ? `, at most ${duration(expected.high)} were in order` : "";
+    return `${head}: nothing came for ${duration(anomaly.value)}${allowed}. ${foundWords(anomaly, at)}.`;
+  }
+  const words = [`${head}: it read ${quantity(anomaly.value, unit)}.`];
   if (evidence.samples > 0) {
     words.push(
       `Usual is ${number(evidence.baseline_mean, unit)} ± ${number(evidence.baseline_spread, unit)}, learned from ${evidence.samples.toLocaleString("en-US")} readings.`,
@@ -74,10 +87,7 @@ export function evidenceWords(anomaly: Anomaly, now: number): string {
       `From ${number(expected.low, unit)} to ${quantity(expected.high, unit)} would have been in order.`,
     );
   }
-  const delay = (ms(anomaly.detected_at) - ms(anomaly.started_at)) / 1000;
-  words.push(
-    delay < 2 ? "Found at once" : `Found ${duration(delay)} after it began, at ${at(anomaly.detected_at)}`,
-  );
+  words.push(foundWords(anomaly, at));
   const first = contributionsOf(anomaly)[0];
   if (first && first.sensor !== anomaly.sensor)
     words.push(`${sensorName(first.sensor)} contributed most, ${percent(first.share)}`);
