@@ -29,6 +29,7 @@ const RULES: Record<string, string> = {
   rate: "It changed faster than it may.",
   flatline: "It has not changed; the sensor may be stuck.",
   missing: "No reading came when one was due.",
+  process: "It no longer goes together with the other sensors of its asset.",
 };
 
 export const whyOf = (alert: Alert): string => RULES[alert.rule] ?? `Rule ${alert.rule} raised it.`;

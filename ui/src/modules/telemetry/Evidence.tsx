@@ -8,7 +8,7 @@ import { clockSeconds, moment, number, percent, quantity, sensorName } from "../
 import { gapsBefore, usualStep } from "../../ui/gaps";
 import { Loading, OriginTag, ProblemNote } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
-import { extent, linePath, niceTicks, type Pt, TimeGrid } from "../../ui/svg";
+import { extent, linePath, niceTicks, type Pt, Spark, TimeGrid } from "../../ui/svg";
 import { useNow } from "../../ui/time";
 import {
   aboutTime,
@@ -122,7 +122,7 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
         </Picture>
       )}
       <figcaption className="cap">{words}</figcaption>
-      <Shares anomaly={anomaly} />
+      <Shares anomaly={anomaly} window={window} />
       <p className="cap">
         Score <b>{number(anomaly.score)}</b>, by detector{" "}
         <span className="mono">{detectorName(anomaly)}</span>. It rests on the readings of{" "}
@@ -132,16 +132,25 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
   );
 }
 
-function Shares({ anomaly }: { anomaly: Anomaly }) {
-  const parts = contributionsOf(anomaly);
+const SHARES_MOST = 6;
+const SPARK_BUCKETS = 120;
+
+/** Who contributed, each with its share and its own course over the same stretch. */
+function Shares({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
+  const parts = contributionsOf(anomaly).slice(0, SHARES_MOST);
+  const keys = parts.map((part) => part.sensor).filter((key) => key.includes("/"));
+  const readings = useQuery(readingsQuery(keys, window, SPARK_BUCKETS, false));
   if (parts.length === 0) return null;
+  const seriesOf = (key: string) =>
+    readings.data?.series.find((each) => each.sensor === key) as Series | undefined;
   return (
     <ul className="contrib" aria-label="Contributing sensors">
-      {parts.slice(0, 6).map((part) => (
+      {parts.map((part) => (
         <li key={part.sensor}>
-          <Link to="/workbench" search={{ s: part.sensor }}>
+          <Link to="/workbench" search={{ s: part.sensor, from: window.from, to: window.to }}>
             {part.sensor.includes("/") ? sensorName(part.sensor) : part.sensor}
           </Link>
+          <Spark points={pointsOf(seriesOf(part.sensor))} window={window} />
           <span className="meter data">
             <i style={{ width: `${part.share * 100}%` }} />
           </span>

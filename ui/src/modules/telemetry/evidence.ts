@@ -49,12 +49,24 @@ export function evidenceWindow(anomaly: Anomaly, now: number): Window {
   };
 }
 
-const RULES: Record<Anomaly["rule"], string> = {
+/** What the model of an asset saw, when the finding is about several sensors. */
+export interface ProcessFinding {
+  model_version: number;
+  look: string;
+  t2: number;
+  q: number;
+}
+
+export const processOf = (anomaly: Anomaly): ProcessFinding | null =>
+  (anomaly as { process?: ProcessFinding | null }).process ?? null;
+
+const RULES: Record<string, string> = {
   score: "moved as it never did before",
   range: "left its expected range",
   rate: "changed faster than it may",
   flatline: "stopped changing",
   missing: "fell silent",
+  process: "no longer goes together with the other sensors of its asset",
 };
 
 /** Its value and what was expected are seconds, whatever the unit of the sensor. */
@@ -89,9 +101,15 @@ export function evidenceWords(anomaly: Anomaly, now: number): string {
   }
   words.push(foundWords(anomaly, at));
   const first = contributionsOf(anomaly)[0];
-  if (first && first.sensor !== anomaly.sensor)
+  if (first && contributionsOf(anomaly).length > 1)
     words.push(`${sensorName(first.sensor)} contributed most, ${percent(first.share)}`);
-  return words.join(" ").replace(/([^.])$/, "$1.");
+  const process = processOf(anomaly);
+  if (process) {
+    words.push(
+      `The ${process.look} look was furthest beyond its limit: T² ${number(process.t2)}, Q ${number(process.q)}`,
+    );
+  }
+  return words.map((each) => each.replace(/([^.])$/, "$1.")).join(" ");
 }
 
 /** `17:39:25 to 17:49:25` */
@@ -100,5 +118,9 @@ export function evidenceSpan({ evidence }: Anomaly, now: number): string {
   return `${at(evidence.from)} to ${at(evidence.to)}`;
 }
 
-export const detectorName = ({ detector, rule }: Anomaly): string =>
-  `${detector.name} ${detector.version}, rule ${rule}`;
+export function detectorName(anomaly: Anomaly): string {
+  const { detector, rule } = anomaly;
+  const process = processOf(anomaly);
+  const model = process ? `, model ${process.model_version}` : "";
+  return `${detector.name} ${detector.version}, rule ${rule}${model}`;
+}
