@@ -385,7 +385,7 @@ describe("the explorer", () => {
       await page.getByRole("button", { name: "as table Readings" }).click();
       const rows = page.locator('section[aria-label="Values over time"] tbody tr');
       assert.ok((await rows.count()) > 20);
-      assert.match(await rows.nth(2).innerText(), /\d\d:\d\d:\d\d\s+7\d\d\.\d/);
+      assert.match(await rows.nth(2).innerText(), /\d\d:\d\d:\d\d\s+\d+\.\d/);
     }));
 });
 
@@ -443,7 +443,7 @@ describe("connect data", () => {
       await panel.getByText("live", { exact: true }).waitFor();
       await panel.getByRole("button", { name: "Describe it…" }).click();
       const sensor = await panel.locator("[data-arrived]").getAttribute("data-arrived");
-      assert.match(sensor, /^north\/p-\d+\/vibration$/);
+      assert.match(sensor, /^[\w-]+\/p-\d+\/vibration$/);
 
       const dialog = page.locator("dialog[open]");
       await dialog.getByLabel("Expected from").fill("5");

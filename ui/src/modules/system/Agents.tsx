@@ -1,10 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { type Agent, agentsQuery } from "../../api/sources";
 import { age, moment } from "../../ui/format";
 import { Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { useNow } from "../../ui/time";
 
+const SHOWN = 8;
 const ORDER: readonly Agent["state"][] = ["retrying", "stopped", "starting", "running"];
 const DOT: Record<Agent["state"], string> = {
   retrying: "dot hollow",
@@ -26,6 +28,8 @@ export function Agents() {
   const list = useQuery(agentsQuery);
   const now = useNow();
   const agents = [...(list.data?.items ?? [])].sort(agentsWorstFirst);
+  const [all, setAll] = useState(false);
+  const shown = all ? agents : agents.slice(0, SHOWN);
   const running = agents.filter((agent) => agent.state === "running").length;
   return (
     <Panel
@@ -63,10 +67,10 @@ export function Agents() {
               </tr>
             </thead>
             <tbody>
-              {agents.map((agent) => (
+              {shown.map((agent) => (
                 <tr key={agent.name}>
                   <td className="k" title={agent.name}>
-                    {agent.title} <span className="sm dim">{agent.module}</span>
+                    {agent.title.replaceAll("`", "")} <span className="sm dim">{agent.module}</span>
                   </td>
                   <td className="nowrap">
                     <span className="rowf nw tight">
@@ -98,6 +102,13 @@ export function Agents() {
             </tbody>
           </table>
         </section>
+      ) : null}
+      {agents.length > SHOWN ? (
+        <p className="in cap">
+          <button type="button" className="linky" onClick={() => setAll(!all)}>
+            {all ? "Show fewer" : `Show all ${agents.length}`}
+          </button>
+        </p>
       ) : null}
     </Panel>
   );

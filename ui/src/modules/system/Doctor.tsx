@@ -66,7 +66,9 @@ export function findings(
   agents: readonly Agent[] | undefined,
   letters: number | undefined,
 ): Finding[] {
-  const out: Finding[] = Object.entries(said.health.checks).map(([name, check]) => ({
+  // Of the sources this page knows more than the one line of the server.
+  const told = Object.entries(said.health.checks).filter(([name]) => name !== "sources" || !sources?.length);
+  const out: Finding[] = told.map(([name, check]) => ({
     name: NAMES[name] ?? sentence(name.replaceAll("_", " ")),
     standing: check.status,
     detail: check.detail.replace(BYTES, (_all, n) => bytes(Number(n))),
@@ -79,7 +81,9 @@ export function findings(
       standing: wrong.some((s) => s.state === "failing") ? "failing" : wrong.length > 0 ? "degraded" : "ok",
       detail:
         wrong.length === 0
-          ? `all ${sources.length} as they should be`
+          ? sources.length === 1
+            ? "the one is as it should be"
+            : `all ${sources.length} as they should be`
           : `${wrong.length} of ${sources.length} not as they should be`,
     });
   }

@@ -59,6 +59,12 @@ function useArrival(made: NewKey | null, sources: readonly Source[], expected: s
   return made ? arrived : null;
 }
 
+/** The site with the most sensors. */
+function largest(sites: readonly string[], sensors: readonly Sensor[]): string | undefined {
+  const size = (site: string) => sensors.filter((sensor) => sensor.site === site).length;
+  return [...sites].sort((a, b) => size(b) - size(a))[0];
+}
+
 /** The broker inside Plainview, else one that we read from. */
 function brokerOf(sources: readonly Source[]): { address: string; own: boolean } | null {
   for (const protocol of ["broker", "mqtt"]) {
@@ -78,7 +84,7 @@ export function ConnectData({ sources }: { sources: readonly Source[] }) {
   const [made, setMade] = useState<NewKey | null>(null);
   const [naming, setNaming] = useState(false);
   const [named, setNamed] = useState<string | null>(null);
-  const ownSite = site ?? sites[0] ?? "site-1";
+  const ownSite = site ?? largest(sites, sensors) ?? "site-1";
   // The asset is chosen once: the snippet must not change under the hands of whoever copies it.
   const known = sensors.length > 0;
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above
