@@ -17,7 +17,10 @@ const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024;
 /// connection, and the broker would send it again for ever; so whatever MQTT allows is read, and
 /// a payload that is too large is refused by name and acknowledged.
 const V3_PACKET_BYTES_MAX: usize = 268_435_460;
-const REQUESTS_PER_TURN: usize = 256;
+const REQUESTS_PER_TURN: usize = 1_024;
+/// The library looks at every place for a message of ours at each flush, 65,535 unless it is told
+/// otherwise; and we publish nothing.
+const OUTGOING_MAX: u16 = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,7 @@ fn open_v3(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         .set_keep_alive(settings.keep_alive_s)
         .set_clean_session(false)
         .set_ack_mode(v4::AckMode::Manual)
+        .set_inflight(OUTGOING_MAX)
         .set_max_request_batch(REQUESTS_PER_TURN)
         .set_max_packet_size(V3_PACKET_BYTES_MAX, PACKET_BYTES_MAX as usize);
     if let Some(username) = &settings.username {
@@ -111,6 +115,7 @@ fn open_v5(settings: &BrokerSettings) -> Result<(Acks, Link), SenseError> {
         .set_connect_timeout(CONNECT_TIMEOUT)
         .set_session_mode(v5::SessionMode::Persistent)
         .set_receive_maximum(Some(RECEIVE_MAX))
+        .set_outgoing_inflight_upper_limit(OUTGOING_MAX)
         .set_max_packet_size(Some(PACKET_BYTES_MAX))
         // This client sends nothing of QoS 1 or 2, so it has no state of its own to reconcile.
         .set_broker_session_resume_policy(v5::BrokerSessionResumePolicy::AllowBrokerOnly);
