@@ -385,7 +385,7 @@ function EvidenceTable({ anomaly, points }: { anomaly: Anomaly; points: readonly
   return (
     <div className="moments">
       <DataTable
-        label={`Evidence of ${sensorName(anomaly.sensor)}, as table`}
+        label={`Evidence of ${sensorName(anomaly.sensor)}, ${anomaly.rule} at ${clockSeconds(anomaly.started_at)}, as table`}
         view={{
           columns: [
             { name: "At" },
