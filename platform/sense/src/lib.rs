@@ -17,7 +17,7 @@ pub mod mqtt;
 pub mod otlp;
 pub mod remote_write;
 mod rows;
-mod settings;
+pub mod settings;
 mod sink;
 mod source;
 pub mod sparkplug;

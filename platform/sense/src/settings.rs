@@ -7,7 +7,7 @@ use crate::{Field, SenseError};
 ///
 /// # Errors
 /// [`SenseError::Settings`] when a field is unknown or of the wrong kind.
-pub(crate) fn read<T: DeserializeOwned>(
+pub fn read<T: DeserializeOwned>(
     settings: &Value,
     fields: &'static [Field],
 ) -> Result<T, SenseError> {

@@ -1,0 +1,144 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kernel::{Backoff, SensorKey, SharedClock, Timestamp};
+use sense::courier::{Courier, carry};
+use sense::{
+    Connector, ConnectorKind, Field, Protocol, ReadingSink, SenseError, SourceId, SourceStatus,
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::{FIELDS, OpcUaSettings, Security};
+use crate::watch::Watch;
+
+/// Failures in a row after which the breaker opens.
+const BREAKER_FAILURES: u32 = 8;
+const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
+
+/// The event time of the newest reading of a sensor, as far as it is known.
+pub type Newest = Arc<dyn Fn(&SensorKey) -> Option<Timestamp> + Send + Sync>;
+
+/// OPC UA as one of the connectors that settings can name.
+#[derive(Clone)]
+pub struct OpcUaKind {
+    /// Where our certificate and the trusted ones of servers are kept.
+    pub pki_dir: PathBuf,
+    /// Whether `trust_any` may be set.
+    pub is_development: bool,
+    /// Says from where on a server's history is new after a start.
+    pub newest: Option<Newest>,
+}
+
+impl std::fmt::Debug for OpcUaKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpcUaKind").field("pki_dir", &self.pki_dir).finish_non_exhaustive()
+    }
+}
+
+impl ConnectorKind for OpcUaKind {
+    fn protocol(&self) -> Protocol {
+        Protocol::OpcUa
+    }
+
+    fn title(&self) -> &'static str {
+        "OPC UA server"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        settings: &Value,
+        clock: SharedClock,
+    ) -> Result<Arc<dyn Connector>, SenseError> {
+        let settings: OpcUaSettings = sense::settings::read(settings, FIELDS)?;
+        settings.check(self.is_development)?;
+        let id = SourceId::new(Protocol::OpcUa, name);
+        let status = SourceStatus::new(id, settings.endpoint.clone());
+        let kind = self.clone();
+        Ok(Arc::new(OpcUa { settings, clock, status, kind }))
+    }
+
+    fn weaknesses(&self, settings: &Value) -> Vec<(&'static str, String)> {
+        let Ok(read) = sense::settings::read::<OpcUaSettings>(settings, FIELDS) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let mut weak = |field, advice: &str| found.push((field, advice.to_owned()));
+        if read.security == Security::None {
+            weak("security", "take a policy that encrypts: anyone could read and change values");
+        }
+        if read.username.as_deref().unwrap_or_default().is_empty() {
+            weak("username", "log in at the server instead of connecting anonymously");
+        }
+        if read.trust_any {
+            weak("trust_any", "set server_thumbprint instead of trusting any server");
+        }
+        found
+    }
+}
+
+/// A configured server, checked, ready to run.
+pub(crate) struct OpcUa {
+    pub(crate) settings: OpcUaSettings,
+    pub(crate) clock: SharedClock,
+    pub(crate) status: SourceStatus,
+    pub(crate) kind: OpcUaKind,
+}
+
+impl Connector for OpcUa {
+    fn status(&self) -> &SourceStatus {
+        &self.status
+    }
+
+    fn run(
+        self: Arc<Self>,
+        sink: Arc<dyn ReadingSink>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let (courier, waiting) = Courier::new(&self.status, &self.clock, self.settings.origin);
+            let carried = carry(waiting, &self.status, &self.clock, sink, stop.clone());
+            tokio::join!(self.keep_watching(courier, &stop), carried);
+            self.status.stopped();
+        })
+    }
+
+    /// Values that do not change are not said by the server; we ask for them after this time.
+    fn interval(&self) -> Option<Duration> {
+        let repeat = Duration::from_secs(u64::from(self.settings.repeat_s));
+        (self.settings.repeat_s > 0).then_some(repeat)
+    }
+}
+
+impl OpcUa {
+    async fn keep_watching(&self, courier: Courier, stop: &CancellationToken) {
+        let mut watch = Watch::new(self, courier);
+        let mut failures = 0_u32;
+        loop {
+            self.status.connecting();
+            let (error, was_connected) = match watch.session(stop).await {
+                Ok(()) => break,
+                Err(lost) => lost,
+            };
+            failures = if was_connected { 1 } else { failures.saturating_add(1) };
+            let open = failures >= BREAKER_FAILURES;
+            self.status.lost(&error, open, self.clock.now());
+            let endpoint = self.settings.endpoint.as_str();
+            tracing::warn!(endpoint, failures, error = %error, "opc ua link lost");
+            watch.mark_all_stale();
+            let attempt = if open { u32::MAX } else { failures };
+            let jitter = kernel::spread((endpoint, self.clock.now()));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(RECONNECT.pause(attempt, jitter)) => {}
+            }
+        }
+    }
+}
