@@ -2,11 +2,15 @@
 
 mod bus;
 mod data;
+mod flood;
 mod http;
 mod ingest;
+mod late;
+mod load;
 mod measure;
 mod query;
 mod report;
+mod scale;
 mod server;
 mod singles;
 
@@ -21,6 +25,14 @@ enum Bench {
     Query(query::Ask),
     /// Durable events beside JetStream
     Bus(bus::Publish),
+    /// Ten minutes of more than can be taken
+    Flood(flood::Flood),
+    /// What late readings cost
+    Late(late::Late),
+    /// The same readings from ever more sensors
+    Sensors(scale::Sensors),
+    /// The same questions as history grows
+    History(scale::History),
     /// One reading per call, durable, from many callers
     Singles(singles::Singles),
 }
@@ -29,6 +41,10 @@ fn main() -> anyhow::Result<()> {
     match Bench::parse() {
         Bench::Bus(publish) => publish.run(),
         Bench::Ingest(ingest) => ingest.run(),
+        Bench::Flood(flood) => flood.run(),
+        Bench::Late(late) => late.run(),
+        Bench::Sensors(sensors) => sensors.run(),
+        Bench::History(history) => history.run(),
         Bench::Query(ask) => ask.run(),
         Bench::Singles(singles) => singles.run(),
     }

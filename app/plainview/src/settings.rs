@@ -50,6 +50,7 @@ pub(crate) fn telemetry(config: &Config) -> telemetry::Settings {
             default_site: config.ingest.default_site.clone(),
             ..KeyMapping::default()
         },
+        sensors_max: config.ingest.sensors_max,
         retention: (config.data.retention_days > 0)
             .then(|| Duration::from_secs(u64::from(config.data.retention_days) * 86_400)),
         ..telemetry::Settings::default()

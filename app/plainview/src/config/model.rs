@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) ingest: Ingest,
     pub(crate) mqtt: Mqtt,
+    pub(crate) broker: Broker,
     pub(crate) sources: Vec<Source>,
     pub(crate) events: Events,
     pub(crate) maintenance: Maintenance,
@@ -118,11 +119,17 @@ pub(crate) struct Ingest {
     pub(crate) unknown_sensors: UnknownSensors,
     /// Site of line-protocol rows that name none.
     pub(crate) default_site: String,
+    /// Sensors that may be registered.
+    pub(crate) sensors_max: usize,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { unknown_sensors: UnknownSensors::Auto, default_site: "site".to_owned() }
+        Self {
+            unknown_sensors: UnknownSensors::Auto,
+            default_site: "site".to_owned(),
+            sensors_max: 200_000,
+        }
     }
 }
 
@@ -163,6 +170,38 @@ pub(crate) struct Source {
     pub(crate) protocol: String,
     #[serde(flatten)]
     pub(crate) settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The MQTT broker inside Plainview. Clients log in with a key's name and the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Broker {
+    pub(crate) enabled: bool,
+    pub(crate) listen: SocketAddr,
+    /// Topic templates of readings; other topics are only passed on.
+    pub(crate) topics: Vec<String>,
+    /// PEM files of the certificate chain and its key; both turn TLS on.
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) connections_max: u32,
+    pub(crate) packet_bytes_max: u32,
+    /// Messages of one client that may wait for the disk.
+    pub(crate) inflight_max: u16,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            topics: vec!["plainview/{site}/{asset}/{measure*}".to_owned()],
+            cert_file: None,
+            key_file: None,
+            connections_max: 1_000,
+            packet_bytes_max: 1024 * 1024,
+            inflight_max: 1_024,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
