@@ -15,6 +15,7 @@ mod golden_path;
 mod harness;
 mod mqtt;
 mod production;
+mod prometheus;
 mod python;
 mod receivers;
 mod recording;

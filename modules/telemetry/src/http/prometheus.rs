@@ -6,7 +6,7 @@ mod asked;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use promql::{PromqlError, Query};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -42,7 +42,15 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .route("/prometheus/api/v1/series", post(series))
         .route("/prometheus/api/v1/labels", post(labels))
         .route("/prometheus/api/v1/query_exemplars", post(query_exemplars))
+        .route("/prometheus/", get(front))
+        .route("/prometheus/-/healthy", get(front))
+        .route("/prometheus/-/ready", get(front))
         .with_state(Prometheus::new(service))
+}
+
+/// For clients that look whether somebody is there before they ask.
+async fn front() -> &'static str {
+    "Plainview answers the query API of Prometheus here.\n"
 }
 
 /// What Prometheus answers: `data` when `status` is `success`, else `errorType` and `error`.

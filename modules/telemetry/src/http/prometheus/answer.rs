@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u64 = 1;
 
 /// Why a question is not answered.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Prometheus' shape: status, `errorType`, `error`.
     Said(StatusCode, &'static str, String),
     /// What happened before the question was read.

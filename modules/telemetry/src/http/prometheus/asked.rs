@@ -14,7 +14,7 @@ use crate::service::prometheus::TIMEOUT_MAX;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Vec<(String, String)>);
+pub(crate) struct Asked(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequest<S> for Asked {
     type Rejection = Fault;
