@@ -90,6 +90,24 @@ const DIALOGS = [
   ["another date", "/decisions", (page) => page.getByRole("button", { name: "Other date…" }).click()],
 ];
 
+/** What a phone opens in another way or not at all. */
+const DESK_ONLY = new Set(["the palette", "the keys", "the key", "the messages", "an alarm's evidence"]);
+
+describe("axe, open dialogs, phone", () => {
+  for (const [name, address, act] of DIALOGS.filter(
+    ([each, where]) => !DESK_ONLY.has(each) && where !== "/decisions",
+  )) {
+    it(name, () =>
+      withPage({ size: "phone", scheme: "dark" }, async (page) => {
+        await open(page, address);
+        await act(page);
+        await page.waitForSelector("dialog[open]");
+        await check(page, `${name} on a phone`);
+      }),
+    );
+  }
+});
+
 for (const scheme of SCHEMES) {
   describe(`axe, open dialogs, ${scheme}`, () => {
     for (const [name, address, act] of DIALOGS) {

@@ -379,6 +379,38 @@ describe("the explorer", () => {
       assert.match(await page.locator("h1").innerText(), /11:45 to .*12:15$/);
     }));
 
+  it("follows a finger on a phone", () =>
+    withPage({ size: "phone" }, async (page) => {
+      await open(page, "/workbench?range=1h&s=north/km-00/flow");
+      await page.waitForSelector(".strip canvas");
+      await page
+        .locator(".strip .u-over")
+        .first()
+        .evaluate(async (over) => {
+          const box = over.getBoundingClientRect();
+          const send = (type, share) =>
+            over.dispatchEvent(
+              new PointerEvent(type, {
+                bubbles: true,
+                pointerId: 7,
+                pointerType: "touch",
+                clientX: box.left + box.width * share,
+                clientY: box.top + 20,
+              }),
+            );
+          send("pointerdown", 0.3);
+          for (let i = 1; i <= 10; i++) {
+            send("pointermove", 0.3 + i * 0.04);
+            await new Promise((done) => requestAnimationFrame(done));
+          }
+          send("pointerup", 0.7);
+        });
+      await arrive(page, (url) => url.searchParams.has("from"));
+      const { searchParams } = new URL(page.url());
+      const late = Date.now() - Number(searchParams.get("to"));
+      assert.ok(Math.abs(late - 0.4 * 3_600_000) < 120_000, `${late} ms before now`);
+    }));
+
   it("shows the same as a table", () =>
     withPage({}, async (page) => {
       await open(page, "/workbench?range=15m&s=north/km-00/flow");

@@ -100,5 +100,7 @@ it("a leak", async () => {
   await picture("overview-phone", overview, values, { size: "phone" });
   await picture("alarms", `/alarms?${RANGE}`, ".alarms input[type=checkbox]");
   await picture("incident", pages.get("incident"), "svg.plot .l1");
+  await picture("connect", "/connect", "#sources tbody tr");
+  await picture("connect", "/connect", "#sources tbody tr", { scheme: "dark" });
   await picture("workbench", pages.get("workbench").replace("range=1h", RANGE), ".strip canvas");
 });

@@ -108,6 +108,8 @@ const KEYS: [string[], string][] = [
   [["["], "earlier, in the Workbench"],
   [["]"], "later, in the Workbench"],
   [["L"], "back to live, in the Workbench"],
+  [["\u2190"], "move the crosshair of the plots, with Shift the window"],
+  [["+"], "look closer, − wider, in the plots"],
   [["Esc"], "close"],
   [["?"], "all keys"],
 ];

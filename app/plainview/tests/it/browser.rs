@@ -17,6 +17,8 @@ const PICTURES: &[&str] = &[
     "alarms-light.png",
     "incident-light.png",
     "decisions-light.png",
+    "connect-light.png",
+    "connect-dark.png",
     "workbench-light.png",
     "golden-path-light.png",
     "overview-phone-light.png",

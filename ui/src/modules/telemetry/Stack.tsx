@@ -87,10 +87,14 @@ export function Stack(props: Props) {
     );
   }, [sensors, series, live, beat]);
   const found = sensors.map((sensor) => props.marksOf(sensor.key));
+  const [from, to] = [window.from / 1000, window.to / 1000];
+  const inSight = (mark: Mark) => mark.at >= from && mark.at <= to;
   const seen = {
-    alarm: found.flatMap((each) => each.marks.flatMap((mark) => mark.priority ?? [])).sort()[0],
-    anomalies: found.some((each) => each.shades.length > 0),
-    events: props.events.length > 0,
+    alarm: found
+      .flatMap((each) => each.marks.filter(inSight).flatMap((mark) => mark.priority ?? []))
+      .sort()[0],
+    anomalies: found.some((each) => each.shades.some((shade) => shade.to >= from && shade.from <= to)),
+    events: props.events.some(inSight),
     raw: [...series.values()].some((each) => each.points),
     doubted: [...data.values()].some((each) => each[4].some((value) => value !== null)),
   };
