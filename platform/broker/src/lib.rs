@@ -15,6 +15,7 @@ mod session;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kernel::SharedClock;
@@ -50,9 +51,13 @@ pub struct Broker {
     settings: Arc<BrokerSettings>,
     mapping: Mapping,
     verify: Verify,
+    /// How often a client that is connected must still be known.
+    verify_every: Duration,
     clock: SharedClock,
     status: SourceStatus,
 }
+
+const VERIFY_EVERY: Duration = Duration::from_secs(30);
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,7 +80,8 @@ impl Broker {
         let mapping = Mapping::new(&settings.topics, &settings.default_site)?;
         let id = SourceId::new(Protocol::Broker, name);
         let status = SourceStatus::new(id, settings.listen.to_string());
-        Ok(Self { settings: Arc::new(settings), mapping, verify, clock, status })
+        let (settings, verify_every) = (Arc::new(settings), VERIFY_EVERY);
+        Ok(Self { settings, mapping, verify, verify_every, clock, status })
     }
 }
 
@@ -136,12 +142,21 @@ impl ConnectorKind for BrokerKind {
         settings: &Value,
         clock: SharedClock,
     ) -> Result<Arc<dyn Connector>, SenseError> {
-        let read = BrokerSettings::read(settings)?;
+        let read: BrokerSettings = sense::settings::read(settings, FIELDS)?;
         Ok(Arc::new(Broker::new(name, read, Arc::clone(&self.verify), clock)?))
     }
 
     fn secrets(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    fn weaknesses(&self, settings: &Value) -> Vec<(&'static str, String)> {
+        match sense::settings::read::<BrokerSettings>(settings, FIELDS) {
+            Ok(read) if !read.listen.ip().is_loopback() && read.tls.is_none() => {
+                vec![("listen", "listen on 127.0.0.1, or name a certificate in `tls`".to_owned())]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

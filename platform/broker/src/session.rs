@@ -177,6 +177,8 @@ struct Session {
     house: House,
     version: Version,
     client: Client,
+    /// User and key, which must stay good.
+    login: (String, String),
     id: PeerId,
     assigned_id: Option<String>,
     silent_max: Duration,
@@ -209,6 +211,7 @@ impl Session {
         Self {
             version,
             client,
+            login: (hello.user, hello.password),
             id,
             assigned_id,
             silent_max: if promised.is_zero() { SILENT_MAX } else { promised },
@@ -239,6 +242,7 @@ impl Session {
         let Some((acks, letters)) = self.outbox.take() else { return };
         let (version, quiet) = (self.version, CancellationToken::new());
         let (taken_over, stop) = (self.taken_over.clone(), self.house.stop.clone());
+        let unknown = unknown(Arc::clone(&self.house.broker), self.login.clone());
         let ended = {
             let speaking = async {
                 send(version, welcome, &mut writer).await?;
@@ -249,6 +253,7 @@ impl Session {
                     biased;
                     () = taken_over.cancelled() => Err(Breach::TakenOver),
                     () = stop.cancelled() => Err(Breach::Stopping),
+                    () = unknown => Err(Breach::NotAuthenticated),
                     ended = self.listen(&mut reader, &mut buffer) => ended,
                 };
                 self.settle().await;
@@ -397,6 +402,16 @@ impl Session {
         }
         self.about_readings.insert(Bytes::copy_from_slice(topic), covered);
         covered
+    }
+}
+
+/// Returns when a key is no longer good. While that cannot be told, it is.
+async fn unknown(broker: Arc<Broker>, (user, password): (String, String)) {
+    loop {
+        tokio::time::sleep(broker.verify_every).await;
+        if let Ok(None) = (broker.verify)(user.clone(), password.clone()).await {
+            return;
+        }
     }
 }
 

@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 use sense::{Origin, SenseError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Largest packet that may be allowed.
 const PACKET_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
@@ -49,13 +48,6 @@ impl Default for BrokerSettings {
 }
 
 impl BrokerSettings {
-    pub(crate) fn read(settings: &Value) -> Result<Self, SenseError> {
-        serde_json::from_value(settings.clone()).map_err(|error| {
-            let reason = error.to_string();
-            invalid("settings", &reason)
-        })
-    }
-
     pub(crate) fn check(&self) -> Result<(), SenseError> {
         if !(1..=CONNECTIONS_LIMIT).contains(&self.connections_max) {
             return Err(invalid("connections_max", &format!("is 1 to {CONNECTIONS_LIMIT}")));

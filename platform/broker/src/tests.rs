@@ -79,6 +79,10 @@ fn free_port() -> u16 {
 
 impl Running {
     async fn start(change: impl FnOnce(&mut BrokerSettings)) -> Self {
+        Self::start_with(verify(), change).await
+    }
+
+    async fn start_with(verify: Verify, change: impl FnOnce(&mut BrokerSettings)) -> Self {
         let port = free_port();
         let mut settings = BrokerSettings {
             listen: ([127, 0, 0, 1], port).into(),
@@ -86,7 +90,8 @@ impl Running {
             ..BrokerSettings::default()
         };
         change(&mut settings);
-        let broker = Broker::new("site", settings, verify(), SystemClock::shared()).unwrap();
+        let broker = Broker::new("site", settings, verify, SystemClock::shared()).unwrap();
+        let broker = Broker { verify_every: Duration::from_millis(50), ..broker };
         let (status, stop) = (broker.status.clone(), CancellationToken::new());
         let store = Arc::new(Store::default());
         let sink: Arc<dyn ReadingSink> = Arc::<Store>::clone(&store);
@@ -320,6 +325,24 @@ async fn a_stop_acknowledges_what_is_durable_and_frees_the_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_ends_ends_its_connections() {
+    let revoked = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&revoked);
+    let verify: Verify = Arc::new(move |name, _| {
+        let alive = !known.load(Ordering::SeqCst);
+        let client = alive.then_some(Client { name, may_read: true, may_command: true });
+        Box::pin(async move { Ok(client) })
+    });
+    let running = Running::start_with(verify, |_| {}).await;
+    let gauge = Ear::connect(running.port, "gauge", "g");
+    gauge.say("plant/n/p/a", "1", Q1).await;
+    until("acknowledged", || gauge.acks() == 1).await;
+    revoked.store(true, Ordering::SeqCst);
+    tokio::time::timeout(DEADLINE, gauge.task).await.unwrap().unwrap();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mosquitto_clients_speak_with_it() {
     if !std::path::Path::new("/usr/bin/mosquitto_pub").exists() {
         eprintln!("LEFT OUT: mosquitto_pub is not installed");
@@ -352,5 +375,10 @@ fn settings_at_fault_are_named() {
     assert_eq!(field(serde_json::json!({ "connections_max": 0 })).0, "connections_max");
     assert_eq!(field(serde_json::json!({ "packet_bytes_max": 1 })).0, "packet_bytes_max");
     assert_eq!(field(serde_json::json!({ "topics": ["$share/a/b"] })).0, "topics");
-    assert!(field(serde_json::json!({ "listen": "here" })).1.contains("address"));
+    assert_eq!(field(serde_json::json!({ "listen": "here" })).0, "listen");
+    assert_eq!(field(serde_json::json!({ "tls": { "cert_file": "x" } })).0, "tls");
+    assert_eq!(field(serde_json::json!({ "port": 1 })).0, "settings");
+    let open = serde_json::json!({ "listen": "0.0.0.0:1883" });
+    assert_eq!(kind.weaknesses(&open)[0].0, "listen");
+    assert!(kind.weaknesses(&serde_json::json!({})).is_empty());
 }

@@ -50,6 +50,13 @@ impl ConnectorKind for MqttKind {
         FIELDS
     }
 
+    fn weaknesses(&self, settings: &Value) -> Vec<(&'static str, String)> {
+        match settings::read::<BrokerSettings>(settings, FIELDS) {
+            Ok(read) => weaknesses(&read.host, read.username.as_deref(), read.tls.is_some()),
+            Err(_) => Vec::new(),
+        }
+    }
+
     fn build(
         &self,
         name: &str,
@@ -63,6 +70,23 @@ impl ConnectorKind for MqttKind {
         }
         Ok(Arc::new(Broker::new(read, clock)?))
     }
+}
+
+/// What production does not accept of a link to a broker.
+pub(crate) fn weaknesses(
+    host: &str,
+    username: Option<&str>,
+    is_encrypted: bool,
+) -> Vec<(&'static str, String)> {
+    let is_near = matches!(host, "localhost" | "::1") || host.starts_with("127.");
+    let mut found = Vec::new();
+    if username.is_none_or(str::is_empty) {
+        found.push(("username", "log in at the broker, not anonymously".to_owned()));
+    }
+    if !is_encrypted && !is_near {
+        found.push(("tls", "encrypt the way to a broker on another machine".to_owned()));
+    }
+    found
 }
 
 impl Connector for Broker {
@@ -109,6 +133,17 @@ mod tests {
         assert_eq!(field(json!({ "tls": { "ca": "x" } })), "tls");
         let (field, reason) = built(&json!({ "hots": "broker" })).unwrap_err();
         assert!(field == "settings" && reason.contains("hots"), "{field}: {reason}");
+    }
+
+    #[test]
+    fn weak_links_are_named() {
+        let named = |settings: Value| -> Vec<&str> {
+            let found = MqttKind::default().weaknesses(&settings);
+            found.into_iter().map(|(field, _)| field).collect()
+        };
+        assert_eq!(named(json!({ "host": "broker" })), ["username", "tls"]);
+        assert_eq!(named(json!({ "host": "broker", "username": "p", "tls": {} })), [""; 0]);
+        assert_eq!(named(json!({ "username": "p" })), [""; 0]);
     }
 
     #[test]

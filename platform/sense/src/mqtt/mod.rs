@@ -26,6 +26,7 @@ use crate::{Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
 pub use intake::{Intake, Mapping, Message};
 pub use kind::MqttKind;
+pub(crate) use kind::weaknesses;
 use link::{Heard, Link, Token};
 
 /// Messages that wait between the connection and the store.

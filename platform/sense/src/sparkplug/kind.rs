@@ -4,6 +4,7 @@ use kernel::SharedClock;
 use serde_json::Value;
 
 use super::{Declare, Host, HostSettings};
+use crate::mqtt::weaknesses;
 use crate::source::{Field, FieldKind};
 use crate::{Connector, ConnectorKind, Protocol, SenseError, settings};
 
@@ -57,6 +58,13 @@ impl ConnectorKind for SparkplugKind {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn weaknesses(&self, settings: &Value) -> Vec<(&'static str, String)> {
+        match settings::read::<HostSettings>(settings, FIELDS) {
+            Ok(read) => weaknesses(&read.host, read.username.as_deref(), read.tls.is_some()),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn build(
