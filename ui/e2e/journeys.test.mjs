@@ -154,12 +154,15 @@ describe("alarms", () => {
       await open(page, "/alarms");
       await page
         .getByRole("row")
-        .getByRole("link", { name: `INC-${incident.number}` })
+        .getByRole("link", { name: `INC-${incident.number}`, exact: true })
         .first()
         .click();
       await arrive(page, (url) => url.pathname === `/app/incidents/${id}`);
       await settled(page);
-      assert.match(await page.locator("h1").innerText(), new RegExp(incident.title));
+      // What it is called follows its alarms.
+      await until("its title", async () =>
+        (await page.locator("h1").innerText()).includes((await read(`/incidents/${id}`)).title),
+      );
       const story = page.getByRole("region", { name: "What happened" }).first();
       assert.match(await story.locator("svg.plot").getAttribute("aria-label"), /^One axis from /);
       await story.getByRole("button", { name: /as table/ }).click();

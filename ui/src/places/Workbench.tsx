@@ -121,8 +121,13 @@ function chosenKeys(
   return keys.slice(0, Math.max(3, Math.min(4, bad.length)));
 }
 
-/** The chosen sensors; one that the list is too short for is asked for by its name. */
-function useChosen(keys: readonly string[], sensors: readonly Sensor[], known: boolean): Sensor[] {
+/** The chosen sensors; one that the list is too short for is asked for by its name. `lost` are those that
+ *  nobody knows. */
+function useChosen(
+  keys: readonly string[],
+  sensors: readonly Sensor[],
+  known: boolean,
+): { shown: Sensor[]; lost: string[] } {
   const missing = known ? keys.filter((key) => !sensors.some((sensor) => sensor.key === key)) : NONE;
   const asked = useQueries({ queries: missing.map((key) => searchQuery(key, true)) });
   const extra = asked.flatMap((query) => query.data?.items ?? NONE);
@@ -131,8 +136,12 @@ function useChosen(keys: readonly string[], sensors: readonly Sensor[], known: b
   );
   // Its latest value changes each second; the plots only need to know what it is.
   const what = all.map((s) => `${s.key} ${s.trust} ${s.expected_low} ${s.expected_high}`).join();
+  const lost = missing.filter(
+    (key, index) => asked[index]?.isSuccess && !extra.some((sensor) => sensor.key === key),
+  );
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above
-  return useMemo(() => all, [what]);
+  const shown = useMemo(() => all, [what]);
+  return { shown, lost };
 }
 
 interface Picked {
@@ -232,7 +241,7 @@ function Explore() {
   const names = sensors.map((s) => s.key).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
   const keys = useMemo(() => chosenKeys(search.s, sensors, troubles), [search.s, names, troubles]);
-  const shown = useChosen(keys, sensors, known);
+  const { shown, lost } = useChosen(keys, sensors, known);
   const own = useMemo(() => shown.map((sensor) => sensor.key), [shown]);
   const { series, query, there } = useReadings(own, window, live);
   const marksOf = useMarks(window, live, troubles);
@@ -301,6 +310,11 @@ function Explore() {
           what="These readings could not be fetched"
           retry={() => void query.refetch()}
         />
+      ) : null}
+      {lost.length > 0 ? (
+        <p className="cap">
+          No sensor is called <span className="mono">{lost.join(", ")}</span>.
+        </p>
       ) : null}
       <div
         className="cols explore"

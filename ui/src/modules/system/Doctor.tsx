@@ -142,7 +142,9 @@ export function Doctor() {
           <li key={each.name} className={each.standing === "ok" ? undefined : "wrong"}>
             <span className="box">{each.standing === "ok" ? <Tick /> : "!"}</span>
             <span className="k">{each.name}</span>
-            <span className="dim">{each.detail}</span>
+            <span className="dim two-lines" title={each.detail}>
+              {each.detail}
+            </span>
             {each.standing === "ok" ? <span className="sr">ok</span> : <b>{each.standing}</b>}
           </li>
         ))}

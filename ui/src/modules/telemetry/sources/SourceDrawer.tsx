@@ -72,7 +72,11 @@ function Disagrees({ source }: { source: Source }) {
         <b>
           It {wants} and is {source.state}.
         </b>
-        <span>Plainview keeps trying until both agree. Nothing needs to be done here.</span>
+        <span>
+          {source.state === "failing"
+            ? "Plainview keeps trying by itself. The last error says whether the other end or the settings are to blame."
+            : "Plainview keeps trying until both agree. Nothing needs to be done here."}
+        </span>
       </span>
     </div>
   );

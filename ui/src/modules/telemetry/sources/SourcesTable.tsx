@@ -23,8 +23,10 @@ export function StateWords({ source }: { source: Source }) {
   return (
     <span className="rowf nw tight">
       <i className={DOT[source.state]} />
-      {loud ? <b>{source.state}</b> : source.state}
-      {wants ? <span className="dim">, {wants}</span> : null}
+      <span>
+        {loud ? <b>{source.state}</b> : source.state}
+        {wants ? <span className="dim">, {wants}</span> : null}
+      </span>
     </span>
   );
 }

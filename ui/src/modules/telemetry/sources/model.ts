@@ -1,5 +1,5 @@
 import type { Flow, Source, SourceState } from "../../../api/sources";
-import { clock, duration, plural, sentence } from "../../../ui/format";
+import { duration, plural, sentence } from "../../../ui/format";
 
 const PROTOCOLS: Record<string, string> = {
   json: "JSON",
@@ -59,7 +59,7 @@ function trouble(source: Source, now: number): string | null {
     case "silent":
       return `${name} silent${since(source.newest_at ?? source.last_heard_at, now)}`;
     case "failing":
-      return source.last_error ? `${name} failing since ${clock(source.last_error.at)}` : `${name} failing`;
+      return source.newest_at ? `${name} failing, nothing${since(source.newest_at, now)}` : `${name} failing`;
     case "waiting":
       return `${name} waits to connect again`;
     case "connecting":
