@@ -12,7 +12,7 @@ use models::{Band, Models, RangeOf};
 use notifications::Notifications;
 use plant::{ApprovePort, ConfigurePort, Plant};
 use store::records::Migration;
-use telemetry::{Door, SensorDeclaration, Telemetry};
+use telemetry::{Door, LateDoor, SensorDeclaration, Telemetry};
 use tokio_util::sync::CancellationToken;
 use web::{Check, HealthCheck, Keys, Metrics, Module, Role, Standing, WebSettings};
 
@@ -82,15 +82,17 @@ impl House {
 /// Every module, after the ports through which they meet.
 fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> {
     let Platform { clock, records, series, bus } = platform.clone();
+    let late = LateDoor::default();
     let telemetry = Telemetry::new(telemetry::Deps {
         series: Arc::clone(&series),
         records,
         bus: bus.clone(),
         clock,
         settings: settings::telemetry(config),
-        connectors: sources::connectors(config)?,
+        connectors: sources::connectors(config, &late)?,
     });
     let door = telemetry.door();
+    late.tie(&door);
     let incidents = Incidents::new(incidents::Deps {
         bus: bus.clone(),
         policy: incidents::AlarmPolicy::default(),

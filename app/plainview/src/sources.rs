@@ -3,26 +3,72 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use kernel::SensorKind;
+use opcua::{Newest, OpcUaKind};
+use sense::modbus::ModbusKind;
 use sense::mqtt::{BrokerTls, MqttKind, MqttVersion};
-use sense::{ConnectorKind, Protocol, SourceId};
+use sense::sparkplug::{Declare, SparkplugKind};
+use sense::{ConnectorKind, Origin, Protocol, SourceId};
 use serde_json::Value;
-use telemetry::{ConfiguredSource, Connectors};
+use telemetry::{ConfiguredSource, Connectors, LateDoor, SensorDeclaration};
 
 use crate::config::{Config, Environment, Mqtt, Source};
 
 const PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
+/// Certificates of OPC UA, in the data directory.
+const OPC_UA_FOLDER: &str = "opcua";
 /// What the broker of the older section `[mqtt]` is called.
 const OLDER_BROKER: &str = "mqtt";
 
+/// How a source that describes its sensors tells the registry.
+fn declare(door: &LateDoor) -> Declare {
+    let door = door.clone();
+    Arc::new(move |tag| {
+        let door = door.get();
+        Box::pin(async move {
+            let (Some(door), Some(unit)) = (door, tag.unit) else { return };
+            let declaration = SensorDeclaration {
+                kind: SensorKind::from_measure(tag.key.measure()),
+                key: tag.key,
+                unit: unit.to_owned(),
+                expected_low: tag.expected_low,
+                expected_high: tag.expected_high,
+                rate_max_per_s: None,
+                interval_s: None,
+            };
+            if let Err(error) = door.declare(declaration, Origin::Real).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "declaration not taken");
+            }
+        })
+    })
+}
+
+/// How a source that has a history learns from where on it is new.
+fn newest(door: &LateDoor) -> Newest {
+    let door = door.clone();
+    Arc::new(move |sensor| door.newest(sensor))
+}
+
 /// Every kind of connector there is.
-pub(crate) fn kinds(config: &Config) -> Vec<Arc<dyn ConnectorKind>> {
+pub(crate) fn kinds(config: &Config, door: Option<&LateDoor>) -> Vec<Arc<dyn ConnectorKind>> {
+    let declare = door.map(declare);
+    let newest = door.map(newest);
     let default_site = Some(config.ingest.default_site.clone());
-    vec![Arc::new(MqttKind { default_site })]
+    vec![
+        Arc::new(MqttKind { default_site }),
+        Arc::new(SparkplugKind { declare }),
+        Arc::new(ModbusKind),
+        Arc::new(OpcUaKind {
+            pki_dir: config.data.dir.join(OPC_UA_FOLDER),
+            is_development: config.environment == Environment::Development,
+            newest,
+        }),
+    ]
 }
 
 /// What telemetry is given to go out and read with.
-pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
+pub(crate) fn connectors(config: &Config, door: &LateDoor) -> anyhow::Result<Connectors> {
     let mut configured = Vec::new();
     if !config.mqtt.url.is_empty() {
         let id = SourceId::new(Protocol::Mqtt, OLDER_BROKER);
@@ -36,7 +82,7 @@ pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
         configured.push(one);
     }
     let production = config.environment == Environment::Production;
-    Ok(Connectors { kinds: kinds(config), configured, production })
+    Ok(Connectors { kinds: kinds(config, Some(door)), configured, production })
 }
 
 fn one(source: &Source) -> anyhow::Result<ConfiguredSource> {
@@ -49,7 +95,7 @@ fn one(source: &Source) -> anyhow::Result<ConfiguredSource> {
 
 /// Weak settings of sources, as production sees them: where, and what to do.
 pub(crate) fn weaknesses(config: &Config) -> Vec<String> {
-    let kinds = kinds(config);
+    let kinds = kinds(config, None);
     let mut named = Vec::new();
     for source in &config.sources {
         let kind = kinds.iter().find(|kind| kind.protocol().name() == source.protocol);
@@ -115,7 +161,7 @@ mod tests {
     }
 
     fn address(url: &str) -> anyhow::Result<(String, Value)> {
-        let connectors = connectors(&with(url))?;
+        let connectors = connectors(&with(url), &LateDoor::default())?;
         let source = &connectors.configured[0];
         let kind = &connectors.kinds[0];
         let built = kind.build(&source.id.name, &source.settings, SystemClock::shared())?;

@@ -12,7 +12,9 @@ mod service;
 
 pub use error::TelemetryError;
 pub use model::{Settings, UnknownSensors};
-pub use service::{ConfiguredSource, Connectors, Deps, Door, SensorDeclaration, Telemetry};
+pub use service::{
+    ConfiguredSource, Connectors, Deps, Door, LateDoor, SensorDeclaration, Telemetry,
+};
 
 /// The module around `service`.
 #[must_use]

@@ -42,7 +42,7 @@ pub(crate) use sensors::SensorChange;
 pub(crate) use sources::{
     ConfiguredIn, Desired, SourceFlow, SourceRecord, SourceState, SourceView,
 };
-pub use sources::{ConfiguredSource, Connectors};
+pub use sources::{ConfiguredSource, Connectors, LateDoor};
 
 /// Fields of series whose writing is remembered, at about 100 bytes each.
 const LINES_KNOWN_MAX: usize = 2_000_000;

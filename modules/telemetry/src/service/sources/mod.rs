@@ -5,6 +5,7 @@
 mod board;
 mod flow;
 mod health;
+mod late;
 mod manage;
 mod secrets;
 mod supervisor;
@@ -23,6 +24,7 @@ use utoipa::ToSchema;
 
 use board::{Heard, SourceBoard};
 pub(crate) use flow::{FlowMeter, SourceFlow};
+pub use late::LateDoor;
 pub(crate) use view::{SourceState, SourceView};
 
 /// A source that the settings file names.

@@ -1,0 +1,132 @@
+"""An OPC UA server for the tests, steered by lines on its input.
+
+Arguments: port, folder for certificate and history, `open` or `secure`, first count. Prints one
+line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history.
+Commands: `set NAME VALUE SECONDS_AGO`, `status NAME CODE`, `pause`, `resume`.
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.server.history_sql import HistorySQLite
+from asyncua.server.user_managers import UserManager
+from asyncua.crypto.permission_rules import User, UserRole
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+URI = "urn:plainview:test-server"
+NAMESPACE = "urn:plant"
+
+
+class OneUser(UserManager):
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        known = username == "reader" and password == "canary-opc"
+        return User(role=UserRole.User) if known else None
+
+
+async def make(port, folder, secure):
+    server = Server(user_manager=OneUser()) if secure else Server()
+    await server.init()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plant/")
+    await server.set_application_uri(URI)
+    thumbprint = None
+    if secure:
+        key, certificate = folder / "key.pem", folder / "cert.der"
+        await setup_self_signed_certificate(
+            key, certificate, URI, "127.0.0.1",
+            [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
+            {"commonName": "test plant", "organizationName": "plainview"},
+        )
+        thumbprint = hashlib.sha1(certificate.read_bytes()).hexdigest()
+        kinds = ua.SecurityPolicyType
+        server.set_security_policy(
+            [kinds.Basic256Sha256_Sign, kinds.Basic256Sha256_SignAndEncrypt,
+             kinds.Aes128Sha256RsaOaep_SignAndEncrypt, kinds.Aes256Sha256RsaPss_SignAndEncrypt],
+            permission_ruleset=SimpleRoleRuleset(),
+        )
+        await server.load_certificate(str(certificate))
+        await server.load_private_key(str(key))
+    else:
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    storage = HistorySQLite(str(folder / "history.db"))
+    await storage.init()
+    server.iserver.history_manager.set_storage(storage)
+    return server, thumbprint
+
+
+async def plant(server):
+    index = await server.register_namespace(NAMESPACE)
+    pump = await server.nodes.objects.add_object(ua.NodeId("Pump", index), ua.QualifiedName("Pump", index))
+    motor = await pump.add_object(ua.NodeId("Pump.Motor", index), ua.QualifiedName("Motor", index))
+    nodes = {}
+    for parent, name, value, kind in (
+        (pump, "Count", 0, ua.VariantType.Int32),
+        (pump, "Speed", 1480.5, ua.VariantType.Double),
+        (pump, "Running", True, ua.VariantType.Boolean),
+        (pump, "Label", "P-1", ua.VariantType.String),
+        (motor, "Temp", 61.25, ua.VariantType.Float),
+    ):
+        # The history's tables are named after nodes, and take no letters and dots.
+        node = ua.NodeId(1001 if name == "Count" else f"Pump.{name}", index)
+        nodes[name] = await parent.add_variable(
+            node, ua.QualifiedName(name, index), value, varianttype=kind
+        )
+    return nodes
+
+
+async def write(node, value, kind, at, status=ua.StatusCodes.Good):
+    value = ua.DataValue(
+        ua.Variant(value, kind), ua.StatusCode(status), SourceTimestamp=at, ServerTimestamp=at
+    )
+    await node.write_value(value)
+
+
+async def count(node, number, going):
+    while True:
+        await going.wait()
+        await write(node, number, ua.VariantType.Int32, datetime.now(timezone.utc))
+        number += 1
+        await asyncio.sleep(0.1)
+
+
+async def obey(nodes, going):
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := (await reader.readline()).decode().split():
+        match line:
+            case ["set", name, value, ago]:
+                at = datetime.now(timezone.utc) - timedelta(seconds=float(ago))
+                await write(nodes[name], float(value), ua.VariantType.Double, at)
+            case ["status", name, code]:
+                at = datetime.now(timezone.utc)
+                now = (await nodes[name].read_data_value(raise_on_bad_status=False)).Value
+                await write(nodes[name], now.Value, now.VariantType, at, getattr(ua.StatusCodes, code))
+            case ["pause"]:
+                going.clear()
+            case ["resume"]:
+                going.set()
+
+
+async def main():
+    port, folder, mode, first = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    server, thumbprint = await make(port, folder, mode == "secure")
+    nodes = await plant(server)
+    async with server:
+        await server.historize_node_data_change(nodes["Count"], period=timedelta(days=1))
+        going = asyncio.Event()
+        going.set()
+        counting = asyncio.create_task(count(nodes["Count"], first, going))
+        endpoint = f"opc.tcp://127.0.0.1:{port}/plant/"
+        print(json.dumps({"endpoint": endpoint, "thumbprint": thumbprint}), flush=True)
+        await obey(nodes, going)
+        counting.cancel()
+
+
+asyncio.run(main())
