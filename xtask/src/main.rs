@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done to Plainview rather than by it.
 
+mod bench;
 mod codegen;
 mod demo;
 mod prerequisites;
@@ -25,6 +26,8 @@ enum Command {
     Demo(demo::Demo),
     /// Run everything that must hold, from format to browser
     Test(test::Test),
+    /// Measure Plainview beside its peers
+    Bench(bench::Bench),
     /// Check the house rules
     Tidy,
     /// Write the HTTP contract and the typed client anew
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
         Command::Demo(demo) => demo.run(),
         Command::Test(test) => test.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Tidy => tidy::run(),
         Command::Codegen => codegen::run(),
     };

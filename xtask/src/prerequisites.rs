@@ -72,12 +72,17 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 /// Installs what the tests need where this user may, and returns what is still missing.
 pub(crate) fn install_for_tests() -> Vec<&'static Package> {
     let absent = || TEST_PACKAGES.iter().filter(|p| !present(p)).collect::<Vec<_>>();
-    let wanted = absent();
+    let names: Vec<&str> = absent().iter().map(|p| p.name).collect();
+    install(&names);
+    absent()
+}
+
+/// Installs Debian packages where this user may; what fails is said, not hidden.
+pub(crate) fn install(names: &[&str]) {
     let is_root = answer("id", &["-u"]).as_deref() == Some("0");
-    if wanted.is_empty() || !is_root || !found("apt-get") {
-        return wanted;
+    if names.is_empty() || !is_root || !found("apt-get") {
+        return;
     }
-    let names: Vec<&str> = wanted.iter().map(|p| p.name).collect();
     say(&format!("installing {}", names.join(", ")));
     let script = format!(
         "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {}",
@@ -86,7 +91,6 @@ pub(crate) fn install_for_tests() -> Vec<&'static Package> {
     if let Err(error) = run(command("sh", &root(), &["-c", &script])) {
         say(&format!("could not install them: {error:#}"));
     }
-    absent()
 }
 
 fn present(package: &Package) -> bool {
