@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import math
 import struct
-import subprocess
 import threading
 import uuid
 from typing import Any
@@ -28,7 +27,7 @@ def bits(value: float) -> int:
 def awkward(count: int) -> list[float]:
     """Values that a sloppy way through text or single precision would change."""
     special = [0.1, 1 / 3, -0.0, 5e-324, 1.7976931348623157e308, 2.0**53 + 2, math.pi, -1e-7]
-    return [special[n % len(special)] * (1.0 if n < 8 else n) % 1e300 for n in range(count)]
+    return [special[n] if n < len(special) else n * 0.1 for n in range(count)]
 
 
 def history(asset: str, count: int = 300) -> list[Reading]:
@@ -139,12 +138,14 @@ def test_refused_readings_are_named(plant: Client, asset: str) -> None:
     result = plant.write(
         [
             (f"{asset}/level", START, 1.0),
+            (f"{asset}/level", START, math.nan),
             ("nonsense", START, 2.0),
             {"sensor": f"{asset}/level", "value": "three", "timestamp": START},
         ]
     )
-    assert (result.accepted, result.rejected) == (1, 2)
-    assert [(r.index, r.field) for r in result.refused] == [(1, "sensor"), (2, "value")]
+    assert (result.accepted, result.rejected) == (1, 3)
+    places = [(r.index, r.field) for r in result.refused]
+    assert places == [(1, "value"), (2, "sensor"), (3, "value")]
     none = plant.write([("nonsense", START, 2.0), ("worse", START, 2.0)])
     assert (none.accepted, none.rejected) == (0, 2)
 
@@ -169,8 +170,10 @@ def test_a_retried_write_happens_once(plant: Client, asset: str, url: str, key: 
     """The same key and body twice: the second answer is the first one, said again."""
     from plainview import _calls as calls
 
-    _, call = next(calls.batches([(f"{asset}/level", START, 1.0)], 10, "real", None))
-    first, second = plant._send(call), plant._send(call)
+    result = plainview.WriteResult()
+    readings = [(f"{asset}/level", START, 1.0)]
+    batch = next(calls.batches(readings, 10, "real", None, result))
+    first, second = plant._send(batch.call), plant._send(batch.call)
     assert first.json() == second.json()
     assert second.headers.get("idempotency-replayed") == "true"
 
@@ -232,11 +235,10 @@ def test_the_asynchronous_client_does_the_same(url: str, key: str, asset: str) -
     async def work() -> None:
         async with AsyncClient(url, key) as plant:
             names = [f"{asset}/a{n}" for n in range(4)]
-            writes = [
-                plant.write((name, START + dt.timedelta(seconds=s), float(s)) for s in range(100))
-                for name in names
-            ]
-            results = await asyncio.gather(*writes)
+            seconds = [(START + dt.timedelta(seconds=s), float(s)) for s in range(100)]
+            results = await asyncio.gather(
+                *(plant.write([(name, at, value) for at, value in seconds]) for name in names)
+            )
             assert [result.accepted for result in results] == [100] * 4
             answer = await plant.query(names, START, START + dt.timedelta(seconds=100))
             assert len(answer.to_polars()) == 400
@@ -245,22 +247,8 @@ def test_the_asynchronous_client_does_the_same(url: str, key: str, asset: str) -
             found = latest[names[0]]
             assert found is not None
             assert found.value == 99.0
-            assert (await plant.health())["status"] in {"ok", "degraded", "healthy"}
+            assert (await plant.health())["status"] == "ok"
             with pytest.raises(plainview.NotFound):
                 await plant.sensor(f"{asset}/none")
 
     asyncio.run(work())
-
-
-def test_the_package_needs_nothing_but_httpx() -> None:
-    """Without pyarrow the client imports, and says what a method lacks."""
-    code = (
-        "import sys; sys.modules['pyarrow'] = sys.modules['polars'] = None\n"
-        "import plainview\n"
-        "try:\n    plainview.Readings([b'']).to_arrow()\n"
-        "except plainview.MissingExtra as error:\n    print(error)\n"
-    )
-    import sys
-
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'plainview[arrow]'" in said.stdout

@@ -6,7 +6,11 @@ import asyncio
 import datetime as dt
 import functools
 import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Callable
 
 import httpx
@@ -250,3 +254,22 @@ def test_the_clients_have_the_same_methods() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert public(Client) == public(AsyncClient)
+
+
+def test_the_package_needs_nothing_but_httpx() -> None:
+    """Without pyarrow the client imports, and says what a method lacks."""
+    code = (
+        "import sys; sys.modules['pyarrow'] = sys.modules['polars'] = None\n"
+        "import plainview\n"
+        "try:\n    plainview.Readings([b'']).to_arrow()\n"
+        "except plainview.MissingExtra as error:\n    print(error)\n"
+    )
+    home = str(Path(plainview.__file__).parents[1])
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": home},
+    )
+    assert "pip install 'plainview[arrow]'" in said.stdout

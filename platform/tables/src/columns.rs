@@ -168,7 +168,7 @@ impl Columns for ReadingRows {
             out.write_record([
                 Timestamp::from_micros(self.at[row]).to_string().as_str(),
                 sensor,
-                self.value[row].to_string().as_str(),
+                number(self.value[row]).as_str(),
                 unit,
                 quality.class(),
                 quality.reason().map_or("", reason_word),
@@ -246,12 +246,23 @@ impl Columns for BucketRows {
             out.write_field(sensor)?;
             out.write_field(self.count[row].to_string())?;
             for figure in &self.figures {
-                out.write_field(figure[row].to_string())?;
+                out.write_field(number(figure[row]))?;
             }
             out.write_field(unit)?;
             out.write_record(None::<&[u8]>)?;
         }
         Ok(())
+    }
+}
+
+/// The shortest text that reads back as the same bits; without hundreds of zeros where a number is
+/// very large or very small.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-5..1e16).contains(&size) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
     }
 }
 

@@ -95,6 +95,16 @@ proptest! {
     }
 
     #[test]
+    fn numbers_in_csv_read_back_as_the_same_bits(value in any::<f64>()) {
+        prop_assume!(value.is_finite());
+        let text = encoded(&[(0, 0, value, Quality::Good)], Format::Csv, 1);
+        let text = String::from_utf8(text).unwrap();
+        let cell = text.lines().nth(1).unwrap().split(',').nth(2).unwrap();
+        prop_assert!(cell.len() < 32, "{}", cell);
+        prop_assert_eq!(cell.parse::<f64>().unwrap().to_bits(), value.to_bits());
+    }
+
+    #[test]
     fn an_arrow_stream_round_trips_in_pieces_of_any_size(
         rows in prop::collection::vec(a_row(), 0..200), chunk in 1usize..80, piece in 1usize..999,
     ) {

@@ -108,8 +108,7 @@ impl Export {
             None => Vec::new(),
         };
         let bar = progress(days.len());
-        let mut work =
-            Work { link: &link, sensors: &found, bar, readings: 0, files: Vec::new() };
+        let mut work = Work { link: &link, sensors: &found, bar, readings: 0, files: Vec::new() };
         if is_dir {
             self.per_day(&mut work, kind, &days).await?;
         } else {
@@ -177,7 +176,11 @@ impl Export {
                 "{} readings of {} sensors, {bytes} bytes in {} under {}",
                 work.readings,
                 work.sensors.len(),
-                if work.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", work.files.len()) },
+                if work.files.len() == 1 {
+                    "1 file".to_owned()
+                } else {
+                    format!("{} files", work.files.len())
+                },
                 self.out.display()
             ));
         }
@@ -386,7 +389,10 @@ mod tests {
             quality: vec![kernel::Quality::Good; keys.len()],
         };
         let mut reached = None;
-        assert_eq!(rows(&batch(&["a/b/a", "a/b/b"]), &sensors, 0..3, &mut reached).unwrap().len(), 2);
+        assert_eq!(
+            rows(&batch(&["a/b/a", "a/b/b"]), &sensors, 0..3, &mut reached).unwrap().len(),
+            2
+        );
         assert_eq!(reached, Some((1, Timestamp::from_secs(1))));
         assert!(rows(&batch(&["a/b/b", "a/b/c"]), &sensors, 0..3, &mut reached).is_ok());
         assert!(rows(&batch(&["a/b/a"]), &sensors, 0..3, &mut reached).is_err());

@@ -139,7 +139,11 @@ impl Ingest {
         Ok((kind, input))
     }
 
-    async fn csv(&self, tally: &mut Tally, input: impl Read + Send + 'static) -> anyhow::Result<()> {
+    async fn csv(
+        &self,
+        tally: &mut Tally,
+        input: impl Read + Send + 'static,
+    ) -> anyhow::Result<()> {
         let rows = CsvReadings::read(input, self.sensor.clone())
             .with_context(|| format!("{}", self.file.display()))?;
         let mut batch = Vec::with_capacity(BATCH);

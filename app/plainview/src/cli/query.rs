@@ -138,12 +138,14 @@ fn columns(names: &[&str], rows: &[Value]) -> Vec<String> {
 
 /// Seven digits are enough for a person; programs take JSON or CSV.
 fn figure(value: f64) -> String {
-    let exact = value.to_string();
-    if exact.len() <= 9 {
-        return exact;
-    }
     let short = format!("{value:.6e}");
-    short.parse::<f64>().map_or(short, |rounded| rounded.to_string())
+    let Ok(rounded) = short.parse::<f64>() else { return short };
+    let size = rounded.abs();
+    if size == 0.0 || (1e-4..1e9).contains(&size) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +159,7 @@ mod tests {
                 {"at": "2026-01-01T00:00:00Z", "value": 4.6, "quality": "good"},
                 {"at": "2026-01-01T00:00:00.25Z", "value": 1234.567890123, "quality": "bad",
                  "reason": "stuck"},
+                {"at": "2026-01-01T00:00:01Z", "value": 5e-324, "quality": "good"},
             ]},
             {"sensor": "a/b/d", "unit": null, "width_s": 60.0, "buckets": []},
         ]});
@@ -166,7 +169,8 @@ mod tests {
              at                           value  quality  reason\n  \
              2026-01-01T00:00:00Z           4.6  good\n  \
              2026-01-01T00:00:00.25Z  1234.568  bad      stuck\n  \
-             … more than 2; raise --limit or use --buckets\n\n\
+             2026-01-01T00:00:01Z        5e-324  good\n  \
+             … more than 3; raise --limit or use --buckets\n\n\
              a/b/d\n  \
              at  count  min  mean  max\n  \
              nothing in this stretch"

@@ -19,6 +19,8 @@ mod opcua;
 mod production;
 mod prometheus;
 mod python;
+mod python_client;
+mod readings_out;
 mod receivers;
 mod recording;
 mod sources;

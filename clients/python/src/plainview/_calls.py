@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,14 @@ from typing import Any, Union
 import httpx
 
 from .errors import ProblemError, problem
-from .models import ReadingLike, Time, WriteResult, reading_json, write_time
+from .models import (
+    ReadingLike,
+    RefusedReading,
+    Time,
+    WriteResult,
+    reading_json,
+    write_time,
+)
 from .retry import BUSY
 
 #: Readings in one request; the door takes up to 10,000.
@@ -145,38 +153,58 @@ def is_all_unknown(error: ProblemError) -> bool:
     return error.status == 404 and error.code == "sensor-unknown"
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A request with readings, and the places of its rows in what `write` was given."""
+
+    places: Sequence[int]
+    call: Call
+
+
 def batches(
-    readings: Iterable[ReadingLike], size: int, origin: str, correlation_id: str | None
-) -> Iterator[tuple[int, Call]]:
-    """Requests with up to `size` readings, each with the place of its first one."""
+    readings: Iterable[ReadingLike],
+    size: int,
+    origin: str,
+    correlation_id: str | None,
+    result: WriteResult,
+) -> Iterator[Batch]:
+    """Requests with up to `size` readings. What no JSON can carry is refused here."""
     if not 1 <= size <= 10_000:
         raise ValueError("batch_size lies between 1 and 10,000")
     correlation = correlation_id or str(uuid.uuid4())
-    rest, first = iter(readings), 0
-    while rows := [reading_json(reading) for reading in islice(rest, size)]:
-        call = post(
-            "/api/v1/data/ingest",
-            {"readings": rows},
-            [("origin", origin)],
-            X_Correlation_ID=correlation,
-        )
-        yield first, call
-        first += len(rows)
+    result.correlation_id = correlation
+    rest = enumerate(readings)
+    while some := list(islice(rest, size)):
+        places: list[int] = []
+        rows: list[dict[str, Any]] = []
+        for place, reading in some:
+            row = reading_json(reading)
+            value = row.get("value")
+            if isinstance(value, float) and not math.isfinite(value):
+                result.rejected += 1
+                result.refused.append(RefusedReading(place, "value", f"{value} is not finite"))
+                continue
+            places.append(place)
+            rows.append(row)
+        if rows:
+            params: Params = [("origin", origin)]
+            body = {"readings": rows}
+            yield Batch(
+                places, post("/api/v1/data/ingest", body, params, X_Correlation_ID=correlation)
+            )
 
 
-def take_receipt(result: WriteResult, first: int, response: httpx.Response) -> None:
+def take_receipt(result: WriteResult, batch: Batch, response: httpx.Response) -> None:
     """Adds a batch's receipt; a batch of which nothing was good is one, too."""
     if response.status_code == 422:
         refusal = problem(response.status_code, response.content, response.headers)
-        if refusal.code == "readings-refused":
-            rejected = len({error.field.partition("]")[0] for error in refusal.errors})
-            sent = len(json.loads(response.request.content)["readings"])
-            errors = refusal.body.get("errors")
-            # Every reading of the batch was refused; the answer names the first of them.
-            result.take(first, {"rejected": max(rejected, sent), "errors": errors})
-            return
-        raise refusal
-    result.take(first, answer(response))
+        if refusal.code != "readings-refused":
+            raise refusal
+        # Every reading of the batch was refused; the answer names the first of them.
+        errors = refusal.body.get("errors")
+        result.take(batch.places, {"rejected": len(batch.places), "errors": errors})
+        return
+    result.take(batch.places, answer(response))
 
 
 def optional(**values: Any) -> Params:

@@ -142,8 +142,8 @@ class Client:
             correlation_id: A UUID that joins the readings to a chain that has begun.
         """
         result = WriteResult()
-        for first, call in calls.batches(readings, batch_size, origin, correlation_id):
-            calls.take_receipt(result, first, self._send(call))
+        for batch in calls.batches(readings, batch_size, origin, correlation_id, result):
+            calls.take_receipt(result, batch, self._send(batch.call))
         return result
 
     def query(

@@ -121,23 +121,23 @@ class WriteResult:
             raise ReadingsRefused(self)
         return self
 
-    def take(self, first: int, answer: Json) -> None:
-        """Adds the receipt of a batch that starts at the reading `first`."""
+    def take(self, places: Sequence[int], answer: Json) -> None:
+        """Adds the receipt of a batch of the readings at `places`."""
         self.batches += 1
         self.accepted += int(answer.get("accepted", 0))
         errors: Iterable[Json] = answer.get("errors") or ()
-        faults = [_refused(first, error) for error in errors]
+        faults = [_refused(places, error) for error in errors]
         self.refused.extend(faults)
         self.rejected += int(answer.get("rejected", len({fault.index for fault in faults})))
         self.correlation_id = answer.get("correlation_id", self.correlation_id)
 
 
-def _refused(first: int, error: Json) -> RefusedReading:
-    name = str(error.get("field", ""))
+def _refused(places: Sequence[int], error: Json) -> RefusedReading:
+    name, reason = str(error.get("field", "")), str(error.get("reason", ""))
     if name.startswith("readings["):
         index, _, rest = name[len("readings[") :].partition("]")
-        return RefusedReading(first + int(index), rest.lstrip("."), str(error.get("reason", "")))
-    return RefusedReading(first, name, str(error.get("reason", "")))
+        return RefusedReading(places[int(index)], rest.lstrip("."), reason)
+    return RefusedReading(places[0], name, reason)
 
 
 @dataclass(frozen=True)
