@@ -1,5 +1,5 @@
 //! `log.db`: batches in order of arrival, the registry of sensors, held readers, the audit trail
-//! and the latest sealed readings.
+//! and the list of what is damaged. Rows carry checksums of their own: SQLite has none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,36 +8,41 @@ use std::time::Duration;
 use kernel::{SensorKey, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::Durability;
 use super::block::Slot;
 use super::codec::{checksum, damaged};
-use crate::series::{Corrected, Offset, SeriesError, SeriesId};
+use super::days::start_of;
+use super::{Durability, SENSORS_MAX};
+use crate::series::{Corrected, Damage, Offset, SeriesError, SeriesId};
 
 /// Raised whenever an older binary could misread the files.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// Days were SQLite files too; they are moved over on open.
+const FORMAT_OLD: i64 = 1;
 /// The other connections are our own and brief; this only bridges a checkpoint.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PAGE_BYTES: i64 = 16_384;
 /// Free pages kept for the appends to come: growing the file again would cost them time.
 const FREE_PAGES_KEPT: i64 = 512;
+/// Files up to this size are checked whole when they are opened.
+const CHECKED_PAGES_MAX: i64 = 8_192;
 /// Pages given back in one step.
 const SHRINK_PAGES: i64 = 256;
 
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS meta (
+        name TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS batch (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS sensor (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS sensor (id INTEGER PRIMARY KEY, key TEXT NOT NULL, crc INTEGER);
     CREATE TABLE IF NOT EXISTS reader (name TEXT PRIMARY KEY, done INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS latest (
-        series INTEGER PRIMARY KEY, at INTEGER NOT NULL, value REAL NOT NULL, tag INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS audit (
         series INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
         before REAL, after REAL NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL,
-        recorded INTEGER NOT NULL, PRIMARY KEY (series, seq, at)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS quarantine (
-        day INTEGER NOT NULL, block INTEGER NOT NULL, reason TEXT NOT NULL,
-        found INTEGER NOT NULL, PRIMARY KEY (day, block)) WITHOUT ROWID;
+        recorded INTEGER NOT NULL, crc INTEGER, PRIMARY KEY (series, seq, at)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS damage (
+        id INTEGER PRIMARY KEY, file TEXT NOT NULL, place INTEGER, first_series INTEGER,
+        last_series INTEGER, from_at INTEGER NOT NULL, to_at INTEGER NOT NULL,
+        reason TEXT NOT NULL, found INTEGER NOT NULL);
 ";
 
 /// One line of the audit trail, with the batch that made it.
@@ -46,14 +51,6 @@ pub(super) struct AuditRow {
     pub(super) series: SeriesId,
     pub(super) offset: Offset,
     pub(super) entry: Corrected,
-}
-
-/// A block, or with id 0 a whole day file, that is no longer served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Quarantined {
-    pub(super) day: i64,
-    pub(super) block: i64,
-    pub(super) reason: String,
 }
 
 /// What the log knows when it is opened, batches aside.
@@ -65,8 +62,11 @@ pub(super) struct Opened {
     pub(super) bytes: u64,
     pub(super) sensors: Vec<SensorKey>,
     pub(super) held: BTreeMap<String, u64>,
+    /// Of files from before there was `latest.bin`.
     pub(super) latest: Vec<Option<Slot>>,
-    pub(super) quarantined: Vec<(i64, i64)>,
+    pub(super) damage: Vec<Damage>,
+    /// Rows of this file that fail their checksum, one sentence each.
+    pub(super) blemishes: Vec<String>,
 }
 
 /// One connection to `log.db`.
@@ -89,8 +89,11 @@ impl LogFile {
         ))?;
         conn.execute_batch(SCHEMA)?;
         let log = Self { conn };
+        for table in ["meta", "sensor", "audit"] {
+            log.add_checksums(table)?;
+        }
         match log.meta("format")? {
-            None => log.set_meta("format", FORMAT)?,
+            None | Some(FORMAT_OLD) => log.set_meta("format", FORMAT)?,
             Some(FORMAT) => {}
             Some(other) => {
                 let reason = format!("log.db has format {other}; this program reads {FORMAT}");
@@ -120,15 +123,28 @@ impl LogFile {
     }
 
     pub(super) fn opened(&self) -> Result<Opened, SeriesError> {
-        let offset = |name| Ok::<_, SeriesError>(Offset(self.meta(name)?.unwrap_or(0) as u64));
-        let truncated = offset("truncated")?;
-        let (last, bytes): (Option<i64>, Option<i64>) =
-            self.conn.query_row("SELECT max(seq), sum(length(data)) FROM batch", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let mut blemishes = self.structure()?;
+        let mut offset = |name| {
+            let value = match self.meta(name) {
+                Err(SeriesError::Damaged { reason }) => {
+                    blemishes.push(reason);
+                    None
+                }
+                other => other?,
+            };
+            Ok::<_, SeriesError>(Offset(value.unwrap_or(0).max(0) as u64))
+        };
+        let (truncated, sealed) = (offset("truncated")?, offset("sealed")?);
+        let (first, last, bytes): (Option<i64>, Option<i64>, Option<i64>) = self.conn.query_row(
+            "SELECT min(seq), max(seq), sum(length(data)) FROM batch",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let truncated = truncated.max(Offset(first.unwrap_or(1).max(1) as u64 - 1));
         let mut opened = Opened {
-            sealed: offset("sealed")?,
+            sealed,
             truncated,
+            blemishes,
             last: truncated.max(Offset(last.unwrap_or(0) as u64)),
             bytes: bytes.unwrap_or(0) as u64,
             ..Opened::default()
@@ -139,25 +155,38 @@ impl LogFile {
             let (name, done) = row?;
             opened.held.insert(name, done as u64);
         }
-        let mut quarantined = self.conn.prepare("SELECT day, block FROM quarantine")?;
-        for row in quarantined.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
-            opened.quarantined.push(row?);
-        }
+        opened.damage = self.damage()?;
         Ok(opened)
     }
 
     fn registry(&self, opened: &mut Opened) -> Result<(), SeriesError> {
-        let mut sensors = self.conn.prepare("SELECT id, key FROM sensor ORDER BY id")?;
+        let mut sensors = self.conn.prepare("SELECT id, key, crc FROM sensor ORDER BY id")?;
         let mut rows = sensors.query([])?;
         while let Some(row) = rows.next()? {
-            let (id, key): (i64, String) = (row.get(0)?, row.get(1)?);
-            let key = SensorKey::new(&key).map_err(|error| damaged(&error.to_string()))?;
-            if id != opened.sensors.len() as i64 {
-                return Err(damaged("the registry of sensors has a gap"));
+            let (id, key): (i64, String) = (row.get(0)?, text(row, 1)?);
+            let crc: Option<u32> = row.get(2)?;
+            let next = opened.sensors.len() as i64;
+            if id < next || id >= SENSORS_MAX as i64 {
+                opened.blemishes.push(format!("sensor {id} is out of order"));
+                continue;
             }
-            opened.sensors.push(key);
+            for missing in next..id {
+                opened.blemishes.push(format!("the name of sensor {missing} is lost"));
+                opened.sensors.push(nameless(missing)?);
+            }
+            let key = crc.map_or(Some(key.clone()), |crc| mended(id, key, crc));
+            opened.sensors.push(match key.and_then(|key| SensorKey::new(&key).ok()) {
+                Some(key) => key,
+                None => {
+                    opened.blemishes.push(format!("the name of sensor {id} is damaged"));
+                    nameless(id)?
+                }
+            });
         }
         opened.latest = vec![None; opened.sensors.len()];
+        if !self.has_table("latest")? {
+            return Ok(());
+        }
         let mut latest = self.conn.prepare("SELECT series, at, value, tag FROM latest")?;
         let mut rows = latest.query([])?;
         while let Some(row) = rows.next()? {
@@ -171,15 +200,76 @@ impl LogFile {
         Ok(())
     }
 
+    /// Forgets the table of latest readings; `latest.bin` has them now.
+    pub(super) fn drop_latest(&self) -> Result<(), SeriesError> {
+        Ok(self
+            .conn
+            .execute_batch("DROP TABLE IF EXISTS latest; DROP TABLE IF EXISTS quarantine;")?)
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool, SeriesError> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        Ok(self.conn.query_row(sql, [name], |row| row.get::<_, i64>(0))? > 0)
+    }
+
+    fn add_checksums(&self, table: &str) -> Result<(), SeriesError> {
+        let sql = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = 'crc'";
+        if self.conn.query_row(sql, [table], |row| row.get::<_, i64>(0))? == 0 {
+            self.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN crc INTEGER"))?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the pages of the file, in words.
+    fn structure(&self) -> Result<Vec<String>, SeriesError> {
+        let pages: i64 = self.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        if pages > CHECKED_PAGES_MAX {
+            return Ok(Vec::new());
+        }
+        let mut check = self.conn.prepare("PRAGMA quick_check(8)")?;
+        let words = check.query_map([], |row| row.get::<_, String>(0))?;
+        let words = words.collect::<Result<Vec<_>, _>>()?;
+        Ok(words.into_iter().filter(|word| word != "ok").collect())
+    }
+
+    fn damage(&self) -> Result<Vec<Damage>, SeriesError> {
+        let mut select = self.conn.prepare(
+            "SELECT id, file, place, first_series, last_series, from_at, to_at, reason, found
+             FROM damage ORDER BY id",
+        )?;
+        let rows = select.query_map([], |row| {
+            let (first, last): (Option<u32>, Option<u32>) = (row.get(3)?, row.get(4)?);
+            Ok(Damage {
+                id: row.get::<_, i64>(0)? as u64,
+                file: row.get(1)?,
+                place: row.get::<_, Option<i64>>(2)?.map(|place| place as u64),
+                series: first.zip(last).map(|(first, last)| (SeriesId(first), SeriesId(last))),
+                from: Timestamp::from_micros(row.get(5)?),
+                to: Timestamp::from_micros(row.get(6)?),
+                reason: row.get(7)?,
+                found: Timestamp::from_micros(row.get(8)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn meta(&self, name: &str) -> Result<Option<i64>, SeriesError> {
-        let mut statement = self.conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-        Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+        let mut statement =
+            self.conn.prepare_cached("SELECT value, crc FROM meta WHERE name = ?1")?;
+        let found: Option<(i64, Option<u32>)> =
+            statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        match found {
+            Some((value, Some(crc))) if crc != meta_checksum(name, value) => {
+                Err(damaged(&format!("`{name}` fails its checksum")))
+            }
+            other => Ok(other.map(|(value, _)| value)),
+        }
     }
 
     pub(super) fn set_meta(&self, name: &str, value: i64) -> Result<(), SeriesError> {
         self.conn
-            .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
-            .execute(params![name, value])?;
+            .prepare_cached("INSERT OR REPLACE INTO meta (name, value, crc) VALUES (?1, ?2, ?3)")?
+            .execute(params![name, value, meta_checksum(name, value)])?;
         Ok(())
     }
 
@@ -192,8 +282,8 @@ impl LogFile {
 
     pub(super) fn register(&self, id: SeriesId, key: &SensorKey) -> Result<(), SeriesError> {
         self.conn
-            .prepare_cached("INSERT INTO sensor (id, key) VALUES (?1, ?2)")?
-            .execute(params![id.0, key.as_str()])?;
+            .prepare_cached("INSERT INTO sensor (id, key, crc) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.0, key.as_str(), name_checksum(i64::from(id.0), key.as_str())])?;
         Ok(())
     }
 
@@ -210,8 +300,8 @@ impl LogFile {
         self.conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO audit
-                 (series, seq, at, before, after, actor, reason, recorded)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (series, seq, at, before, after, actor, reason, recorded, crc)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 row.series.0,
@@ -221,7 +311,8 @@ impl LogFile {
                 entry.after,
                 entry.actor,
                 entry.reason,
-                entry.recorded.as_micros()
+                entry.recorded.as_micros(),
+                audit_checksum(row.series.0, entry),
             ])?;
         Ok(())
     }
@@ -232,52 +323,56 @@ impl LogFile {
         limit: usize,
     ) -> Result<Vec<Corrected>, SeriesError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT at, before, after, actor, reason, recorded FROM audit
+            "SELECT at, before, after, actor, reason, recorded, crc FROM audit
              WHERE series = ?1 ORDER BY seq DESC, at DESC LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![series.0, limit], |row| {
-            Ok(Corrected {
+            let entry = Corrected {
                 at: Timestamp::from_micros(row.get(0)?),
                 before: row.get(1)?,
                 after: row.get(2)?,
                 actor: row.get(3)?,
                 reason: row.get(4)?,
                 recorded: Timestamp::from_micros(row.get(5)?),
-            })
+            };
+            let crc: Option<u32> = row.get(6)?;
+            Ok(crc.is_none_or(|crc| crc == audit_checksum(series.0, &entry)).then_some(entry))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let entries: Vec<_> = rows.collect::<Result<_, _>>()?;
+        if entries.iter().any(Option::is_none) {
+            return Err(damaged("an entry of the audit trail fails its checksum"));
+        }
+        Ok(entries.into_iter().flatten().collect())
     }
 
-    pub(super) fn set_latest(&self, series: u32, slot: Option<Slot>) -> Result<(), SeriesError> {
-        match slot {
-            Some(slot) => self
-                .conn
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO latest (series, at, value, tag) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![series, slot.at, slot.value, slot.tag as i64])?,
-            None => self
-                .conn
-                .prepare_cached("DELETE FROM latest WHERE series = ?1")?
-                .execute([series])?,
-        };
-        Ok(())
-    }
-
-    pub(super) fn quarantine(&self, found: &Quarantined, now: i64) -> Result<(), SeriesError> {
+    pub(super) fn quarantine(&self, found: &Damage) -> Result<(), SeriesError> {
+        let series = found.series.map(|(first, last)| (first.0, last.0)).unzip();
         self.conn
             .prepare_cached(
-                "INSERT OR IGNORE INTO quarantine (day, block, reason, found)
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR IGNORE INTO damage
+                 (id, file, place, first_series, last_series, from_at, to_at, reason, found)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
-            .execute(params![found.day, found.block, found.reason, now])?;
+            .execute(params![
+                found.id as i64,
+                found.file,
+                found.place.map(|place| place as i64),
+                series.0,
+                series.1,
+                found.from.as_micros(),
+                found.to.as_micros(),
+                found.reason,
+                found.found.as_micros()
+            ])?;
         Ok(())
     }
 
-    /// Forgets what was quarantined in days before `day`: their files are gone.
+    /// Forgets what was damaged and what was corrected before `day`: its readings are gone.
     pub(super) fn forget_days(&self, day: i64) -> Result<(), SeriesError> {
-        self.conn.prepare_cached("DELETE FROM quarantine WHERE day < ?1")?.execute([day])?;
+        let cutoff = start_of(day);
+        self.conn.prepare_cached("DELETE FROM damage WHERE from_at < ?1")?.execute([cutoff])?;
+        self.conn.prepare_cached("DELETE FROM audit WHERE at < ?1")?.execute([cutoff])?;
         Ok(())
     }
 
@@ -352,5 +447,72 @@ impl LogFile {
             let (busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((busy != 0, frames - moved))
         })?)
+    }
+}
+
+/// Text that may be anything after a bit flipped.
+fn text(row: &rusqlite::Row<'_>, index: usize) -> Result<String, SeriesError> {
+    let value = row.get_ref(index)?;
+    let bytes = value.as_bytes().unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn meta_checksum(name: &str, value: i64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(name.as_bytes()), &value.to_le_bytes())
+}
+
+fn name_checksum(id: i64, key: &str) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&id.to_le_bytes()), key.as_bytes())
+}
+
+fn audit_checksum(series: u32, entry: &Corrected) -> u32 {
+    let mut sum = crc32c::crc32c(&series.to_le_bytes());
+    let numbers = [
+        entry.at.as_micros().to_le_bytes(),
+        entry.before.unwrap_or(f64::NAN).to_le_bytes(),
+        entry.after.to_le_bytes(),
+        entry.recorded.as_micros().to_le_bytes(),
+    ];
+    for number in &numbers {
+        sum = crc32c::crc32c_append(sum, number);
+    }
+    sum = crc32c::crc32c_append(sum, entry.actor.as_bytes());
+    crc32c::crc32c_append(sum, entry.reason.as_bytes())
+}
+
+/// The name of a sensor, with the one bit put right that may have flipped in it.
+fn mended(id: i64, key: String, crc: u32) -> Option<String> {
+    if name_checksum(id, &key) == crc {
+        return Some(key);
+    }
+    let mut bytes = key.into_bytes();
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(text) = std::str::from_utf8(&bytes)
+            && name_checksum(id, text) == crc
+        {
+            return Some(text.to_owned());
+        }
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    None
+}
+
+/// What a sensor is called whose name is lost: its readings stay within reach.
+fn nameless(id: i64) -> Result<SensorKey, SeriesError> {
+    SensorKey::new(&format!("damaged/sensor/id-{id}")).map_err(|error| damaged(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_flipped_bit_of_a_name_is_put_right() {
+        let crc = name_checksum(7, "north/p-1/flow");
+        assert_eq!(mended(7, "north/p-1/flow".to_owned(), crc).as_deref(), Some("north/p-1/flow"));
+        assert_eq!(mended(7, "north/p-1/flox".to_owned(), crc), None);
+        assert_eq!(mended(7, "north/q-1/flow".to_owned(), crc).as_deref(), Some("north/p-1/flow"));
+        assert_eq!(mended(8, "north/p-1/flow".to_owned(), crc), None);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::arena::Runs;
 use super::block::Slot;
 use crate::series::{Batch, Offset, SeriesId, Span};
 
@@ -30,21 +31,6 @@ pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Readings by sensor, each in order of arrival.
-#[derive(Debug, Default)]
-pub(super) struct Runs {
-    pub(super) by_series: Vec<Vec<Slot>>,
-    pub(super) points: usize,
-}
-
-impl Runs {
-    fn collect(&self, id: SeriesId, span: Span, out: &mut Vec<Slot>) {
-        let (from, to) = (span.from.as_micros(), span.to.as_micros());
-        let Some(run) = self.by_series.get(id.0 as usize) else { return };
-        out.extend(run.iter().filter(|slot| from <= slot.at && slot.at < to));
-    }
-}
-
 /// Readings on their way into blocks: nothing is added any more.
 #[derive(Debug)]
 pub(super) struct Frozen {
@@ -68,14 +54,11 @@ impl Memory {
 
     pub(super) fn apply(&mut self, offset: Offset, batch: &Batch) {
         let sensors = batch.series.iter().map(|id| id.0 as usize + 1).max().unwrap_or(0);
-        if self.active.by_series.len() < sensors {
-            self.active.by_series.resize_with(sensors, Vec::new);
-        }
+        self.active.reserve(sensors);
         for (i, id) in batch.series.iter().enumerate() {
             let slot = Slot::new(batch.at[i], batch.value[i], batch.quality[i], offset.0);
-            self.active.by_series[id.0 as usize].push(slot);
+            self.active.push(id.0, slot);
         }
-        self.active.points += batch.len();
         self.note_latest(offset, batch, sensors);
         self.applied = self.applied.max(offset);
     }
@@ -98,14 +81,19 @@ impl Memory {
         self.latest.get(id.0 as usize).copied().flatten()
     }
 
+    /// The latest of every sensor so far, by id.
+    pub(super) fn latest_all(&self) -> &[Option<Slot>] {
+        &self.latest
+    }
+
     /// The unsealed reading at exactly this time.
     pub(super) fn at(&self, id: SeriesId, at: i64) -> Option<Slot> {
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.runs);
-        [Some(&self.active), frozen]
-            .into_iter()
-            .flatten()
-            .filter_map(|runs| runs.by_series.get(id.0 as usize))
-            .find_map(|run| run.iter().rfind(|slot| slot.at == at).copied())
+        let newest = |runs: &Runs| {
+            let found = runs.of(id.0).flatten().filter(|slot| slot.at == at);
+            found.max_by_key(|slot| slot.offset()).copied()
+        };
+        newest(&self.active).or_else(|| frozen.and_then(newest))
     }
 
     /// Forgets every latest reading before `cutoff`; returns whose.
@@ -122,11 +110,11 @@ impl Memory {
 
     /// Readings not yet in blocks, those on their way there included.
     pub(super) fn points(&self) -> usize {
-        self.active.points + self.frozen.as_ref().map_or(0, |frozen| frozen.runs.points)
+        self.active.points() + self.frozen.as_ref().map_or(0, |frozen| frozen.runs.points())
     }
 
     pub(super) fn active_points(&self) -> usize {
-        self.active.points
+        self.active.points()
     }
 
     pub(super) fn applied(&self) -> Offset {

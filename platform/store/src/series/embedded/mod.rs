@@ -1,23 +1,34 @@
-//! Readings in SQLite files: a log of batches, and blocks per sensor in a file per day.
+//! Readings in files: a log of batches in SQLite, and compressed segments per day.
 //!
 //! - `log.db` takes appends. One thread writes it, commits everything that waits in one
 //!   transaction, syncs, and acknowledges (`writer`).
-//! - `days/2026-11-19.db` holds the compressed blocks of one UTC day of event time. The sealer
-//!   moves readings there in the background (`seal`).
-//! - Readings not yet in blocks are in memory too; on open they come from the log.
+//! - `days/2026-11-19.0000000012.seg` holds compressed readings of one UTC day of event time, in
+//!   a file that never changes (`segment`). The sealer moves readings there in the background
+//!   (`seal`); the compactor merges the segments of a day and looks for damage (`compact`).
+//! - Readings not yet in segments are in memory too; on open they come from the log.
 //!
 //! Reads never touch the writing connections.
 
+mod arena;
 mod block;
 mod codec;
-mod day;
+mod column;
+mod compact;
+mod cursor;
+mod days;
 mod faults;
 mod keeper;
+mod latest;
+mod legacy;
 mod log;
 mod memory;
+mod packed;
 mod read;
+mod scrub;
 mod seal;
+mod segment;
 mod series;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -35,9 +46,10 @@ use std::time::Duration;
 use kernel::{SensorKey, SharedClock};
 use tokio::sync::{oneshot, watch};
 
-use self::day::Days;
+use self::compact::Compactor;
+use self::days::Days;
 pub use self::faults::Faults;
-use self::log::LogFile;
+use self::log::{LogFile, Opened};
 use self::memory::{Memory, Ring, lock, read};
 use self::seal::{Request, Sealer};
 use self::writer::{Command, Fault, Reply, Writer};
@@ -93,8 +105,10 @@ pub struct EmbeddedOptions {
     pub seal_points: usize,
     /// Age of the oldest unsealed reading that starts a seal.
     pub seal_age: Duration,
-    /// Whether sealing rests now and then for the sake of everybody else.
+    /// Whether sealing and compaction rest now and then for the sake of everybody else.
     pub paced: bool,
+    /// How often every stored block is read to see whether it is still sound.
+    pub scrub_every: Duration,
     /// For tests.
     pub faults: Arc<Faults>,
 }
@@ -110,6 +124,7 @@ impl EmbeddedOptions {
             seal_points: 2_000_000,
             seal_age: Duration::from_secs(600),
             paced: true,
+            scrub_every: Duration::from_secs(24 * 3600),
             faults: Arc::default(),
         }
     }
@@ -147,7 +162,11 @@ struct Shared {
     held: Mutex<BTreeMap<String, u64>>,
     fault: Mutex<Option<Fault>>,
     requests: Mutex<Vec<Request>>,
+    /// Who waits until every day is one segment, and who waits for a look at every block.
+    settlers: Mutex<Vec<Reply<()>>>,
+    scrubbers: Mutex<Vec<Reply<()>>>,
     sealer_bell: Bell,
+    compactor_bell: Bell,
     keeper_bell: Bell,
     faults: Arc<Faults>,
     log_readers: Mutex<Vec<LogFile>>,
@@ -223,6 +242,10 @@ impl Bell {
         self.rung.notify_all();
     }
 
+    fn is_stopping(&self) -> bool {
+        lock(&self.state).stop
+    }
+
     /// Waits for the bell or the end of `most`; returns whether it is time to stop.
     fn wait(&self, most: Duration) -> bool {
         let state = lock(&self.state);
@@ -252,19 +275,33 @@ impl Embedded {
         let log_path = options.dir.join("log.db");
         let wal_bytes = fs::metadata(options.dir.join("log.db-wal")).map_or(0, |wal| wal.len());
         let log = LogFile::create(&log_path, options.durability)?;
-        let opened = log.opened()?;
-        let days_dir = options.dir.join("days");
+        let mut opened = log.opened()?;
         let clock = Arc::clone(&options.clock);
-        let days =
-            Days::open(days_dir, options.durability, Arc::clone(&clock), opened.quarantined)?;
+        let found = Days::open(
+            options.dir.join("days"),
+            Arc::clone(&clock),
+            std::mem::take(&mut opened.damage),
+            opened.sealed,
+            (opened.truncated, opened.last),
+        )?;
+        let days = found.days;
+        // When the log is lost or its watermark damaged, the segments still know.
+        let sealed = opened.sealed.max(found.through);
+        legacy::move_over(&days, &log, sealed)?;
+        let (latest, lost) = known_latest(&options.dir, &days, &mut opened)?;
         sync_dir(&options.dir)?;
+        let sealed_to = latest.iter().map(|slot| slot.map_or(i64::MIN, |slot| slot.at)).collect();
 
         let mut registry = Registry::default();
         for (id, key) in opened.sensors.into_iter().enumerate() {
             registry.insert(SeriesId(id as u32), key);
         }
-        let replayed = replay(&log, opened.sealed, opened.latest, registry.len())?;
-        let last = opened.last.max(opened.sealed);
+        let last = opened.last.max(sealed);
+        let replayed = replay(&log, sealed, last, latest, registry.len())?;
+        let lost = lost + replayed.lost + opened.blemishes.len() as u64;
+        for blemish in &opened.blemishes {
+            tracing::error!(file = "log.db", reason = blemish, "damaged");
+        }
         let shared = Arc::new(Shared {
             log_path,
             days,
@@ -273,7 +310,7 @@ impl Embedded {
             memory: RwLock::new(replayed.memory),
             ring: Mutex::default(),
             last: watch::Sender::new(last),
-            sealed: AtomicU64::new(opened.sealed.0),
+            sealed: AtomicU64::new(sealed.0),
             truncated: AtomicU64::new(opened.truncated.0),
             log_bytes: AtomicU64::new(opened.bytes),
             // What an earlier run left there counts.
@@ -283,21 +320,25 @@ impl Embedded {
             held: Mutex::new(opened.held),
             fault: Mutex::default(),
             requests: Mutex::default(),
+            settlers: Mutex::default(),
+            scrubbers: Mutex::default(),
             sealer_bell: Bell::default(),
+            compactor_bell: Bell::default(),
             keeper_bell: Bell::default(),
             faults: Arc::clone(&options.faults),
             log_readers: Mutex::default(),
-            lost_batches: AtomicU64::new(replayed.lost),
+            lost_batches: AtomicU64::new(lost),
             clock,
             options,
         });
-        Self::start(shared, log, last, lock_file)
+        Self::start(shared, log, last, sealed_to, lock_file)
     }
 
     fn start(
         shared: Arc<Shared>,
         log: LogFile,
         last: Offset,
+        sealed_to: Vec<i64>,
         lock_file: File,
     ) -> Result<Arc<Self>, SeriesError> {
         let keeper_log = LogFile::keeper(&shared.log_path, shared.options.durability)?;
@@ -317,8 +358,10 @@ impl Embedded {
         };
         let writer = Writer::new(Arc::clone(&shared), log, last);
         store.writer = Some(spawn("series-writer", move || writer.run(&received))?);
-        let sealer = Sealer::new(Arc::clone(&shared), for_sealer);
+        let sealer = Sealer::new(Arc::clone(&shared), for_sealer, sealed_to);
         store.helpers.push(spawn("series-sealer", move || sealer.run())?);
+        let compactor = Compactor::new(Arc::clone(&shared));
+        store.helpers.push(spawn("series-compactor", move || compactor.run())?);
         let keeper = move || keeper::run(&shared, &keeper_log, &for_keeper);
         store.helpers.push(spawn("series-keeper", keeper)?);
         Ok(Arc::new(store))
@@ -330,6 +373,37 @@ impl Embedded {
     /// When the blocks cannot be written; the readings then stay in the log.
     pub async fn seal_now(&self) -> Result<(), SeriesError> {
         self.request(|reply| Request::Seal { reply }).await
+    }
+
+    /// Seals everything and then makes one segment of every day, now. The store does this by
+    /// itself where it pays.
+    ///
+    /// # Errors
+    /// When files cannot be written; nothing is lost by that.
+    pub async fn settle(&self) -> Result<(), SeriesError> {
+        self.seal_now().await?;
+        self.compactor(&self.shared.settlers).await
+    }
+
+    /// Reads every stored block now and takes those that are damaged out of service.
+    ///
+    /// # Errors
+    /// When files cannot be read.
+    pub async fn scrub(&self) -> Result<(), SeriesError> {
+        self.compactor(&self.shared.scrubbers).await
+    }
+
+    async fn compactor(&self, waiting: &Mutex<Vec<Reply<()>>>) -> Result<(), SeriesError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut waiting = lock(waiting);
+            if waiting.len() >= REQUESTS_MAX {
+                return Err(SeriesError::Busy { waiting: waiting.len() });
+            }
+            waiting.push(reply);
+        }
+        self.shared.compactor_bell.ring();
+        answer.await.map_err(|_| stopped())?
     }
 
     /// How many transactions the log has committed since it was opened.
@@ -399,6 +473,7 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.shared.sealer_bell.stop();
+        self.shared.compactor_bell.stop();
         self.shared.keeper_bell.stop();
         for helper in self.helpers.drain(..) {
             if helper.join().is_err() {
@@ -444,15 +519,42 @@ struct Replayed {
     lost: u64,
 }
 
+/// The latest sealed readings, and how many damaged pieces they had to be put together from.
+fn known_latest(
+    dir: &Path,
+    days: &Days,
+    opened: &mut Opened,
+) -> Result<(Vec<Option<block::Slot>>, u64), SeriesError> {
+    let sensors = opened.sensors.len();
+    let Some(loaded) = latest::load(dir, sensors)? else {
+        let mut known = std::mem::take(&mut opened.latest);
+        if known.iter().all(Option::is_none) && !days.all().is_empty() {
+            read::latest_sealed(days, &mut known, &[0..sensors as u32])?;
+        }
+        return Ok((known, 0));
+    };
+    let mut known = loaded.latest;
+    if !loaded.lost.is_empty() {
+        tracing::error!(file = latest::FILE, "damaged; the latest readings come from the blocks");
+        read::latest_sealed(days, &mut known, &loaded.lost)?;
+    }
+    Ok((known, loaded.lost.len() as u64))
+}
+
 /// Reads the unsealed part of the log into memory.
 fn replay(
     log: &LogFile,
     sealed: Offset,
+    last: Offset,
     latest: Vec<Option<block::Slot>>,
     sensors: usize,
 ) -> Result<Replayed, SeriesError> {
     let mut replayed = Replayed { memory: Memory::new(sealed, latest), lost: 0 };
+    let mut next = sealed.0 + 1;
     log.scan(sealed, |offset, crc, bytes| {
+        // Offsets are without gaps: what is not there has been lost.
+        replayed.lost += offset.0.saturating_sub(next);
+        next = offset.0 + 1;
         let batch = checked(offset, crc, bytes)
             .ok()
             .filter(|batch| batch.series.iter().all(|id| (id.0 as usize) < sensors));
@@ -468,6 +570,7 @@ fn replay(
         }
         true
     })?;
+    replayed.lost += (last.0 + 1).saturating_sub(next);
     Ok(replayed)
 }
 

@@ -1,14 +1,12 @@
 //! Moves readings from the log into blocks, in the background.
 //!
-//! A pass takes everything up to one offset, writes it into the day files, each in one
-//! transaction that also records that offset, and only then moves the log's watermark. After a
-//! crash in between, the next pass finds in each day file how far it came and skips that much.
-//! The blocks of one sensor in one day never overlap: readings that fall into a block are merged
-//! into it, so a reader needs no rule for which block wins.
+//! A pass takes everything up to one offset, writes one segment for each day that it touches, and
+//! only then moves the log's watermark. After a crash in between, opening the store finds
+//! segments made from batches behind the watermark, removes them, and the next pass makes them
+//! again. Earlier segments are not touched: of two readings with one time the one from the later
+//! segment is served, and compaction brings them together.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -17,12 +15,15 @@ use std::time::{Duration, Instant};
 use kernel::Timestamp;
 use tokio::sync::oneshot;
 
-use super::block::{BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Slot};
-use super::day::{DayWriter, Replaced, day_of};
+use super::block::{Columns, Slot};
+use super::cursor::Cursor;
+use super::days::{day_of, start_of};
 use super::log::AuditRow;
 use super::memory::{Frozen, in_order, lock, read, write};
+use super::segment::{Segment, SegmentWriter};
+use super::walk::sealed_of;
 use super::writer::{Command, Reply, cause};
-use super::{CHECKPOINT_BYTES, Shared};
+use super::{CHECKPOINT_BYTES, Shared, latest};
 use crate::series::{Corrected, Offset, SeriesError, SeriesId};
 
 /// How often the sealer looks for work that nobody rang for.
@@ -39,6 +40,8 @@ const SHRINK_BELOW_BYTES: u64 = 1 << 20;
 const PACE_SENSORS: usize = 64;
 /// A paced pass rests for work / this.
 const PACE_REST: u32 = 4;
+/// Days written side by side; each holds a buffer.
+const DAYS_AT_ONCE: usize = 16;
 /// Late readings noted per pass; a flood of them is counted, not listed.
 const REPLACED_MAX: usize = 10_000;
 /// What the audit trail says of a reading that replaced another on its own.
@@ -65,11 +68,17 @@ pub(super) struct Sealer {
     retry_at: Option<Duration>,
     /// The truncation after which the log was last made smaller.
     shrunk: u64,
+    /// The greatest event time in segments of each sensor; what comes later replaces nothing.
+    sealed_to: Vec<i64>,
 }
 
 impl Sealer {
-    pub(super) fn new(shared: Arc<Shared>, commands: SyncSender<Command>) -> Self {
-        Self { shared, commands, waiting_since: None, retry_at: None, shrunk: 0 }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: SyncSender<Command>,
+        sealed_to: Vec<i64>,
+    ) -> Self {
+        Self { shared, commands, waiting_since: None, retry_at: None, shrunk: 0, sealed_to }
     }
 
     pub(super) fn run(mut self) {
@@ -138,7 +147,7 @@ impl Sealer {
         }
     }
 
-    fn pass(&self) -> Result<(), SeriesError> {
+    fn pass(&mut self) -> Result<(), SeriesError> {
         let started = Instant::now();
         let sealed = Offset(self.shared.sealed.load(Relaxed));
         let frozen = write(&self.shared.memory).freeze();
@@ -153,127 +162,65 @@ impl Sealer {
         };
         // Freed outside the lock: it is many allocations.
         drop(thawed);
-        metrics::counter!("series_sealed_readings_total").increment(frozen.runs.points as u64);
+        let points = frozen.runs.points();
+        metrics::counter!("series_sealed_readings_total").increment(points as u64);
         metrics::histogram!("series_seal_seconds").record(started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    fn seal(&self, frozen: &Frozen, sealed: Offset) -> Result<(), SeriesError> {
-        let mut replaced = BTreeMap::new();
-        let runs = self.ordered(frozen, &mut replaced);
-        let mut days: BTreeMap<i64, Vec<(usize, Range<usize>)>> = BTreeMap::new();
-        for (index, (_, run)) in runs.iter().enumerate() {
-            let mut start = 0;
-            while let Some(slot) = run.get(start) {
-                let day = day_of(slot.at);
-                let end = start + run[start..].partition_point(|slot| day_of(slot.at) == day);
-                days.entry(day).or_default().push((index, start..end));
-                start = end;
-            }
-        }
-        let mut audit = Vec::new();
-        for (day, parts) in days {
-            let parts: Vec<_> = parts
-                .into_iter()
-                .map(|(index, range)| (runs[index].0, &runs[index].1[range]))
-                .collect();
-            let replaced = replaced.remove(&day).unwrap_or_default();
-            let part = DayPart { day, parts, replaced, sealed, through: frozen.through };
-            audit.extend(self.seal_day(&part)?);
-        }
-        self.shared.faults.at_watermark()?;
-        let latest: Vec<_> = {
-            let memory = read(&self.shared.memory);
-            let known = |(series, _): &(u32, _)| {
-                memory.latest(SeriesId(*series)).map(|slot| (*series, Some(slot)))
-            };
-            runs.iter().filter_map(known).collect()
+    fn seal(&mut self, frozen: &Frozen, sealed: Offset) -> Result<(), SeriesError> {
+        let mut pass = Pass {
+            shared: &self.shared,
+            frozen,
+            sealed,
+            sealed_to: &self.sealed_to,
+            recorded: self.shared.clock.now().as_micros(),
+            fresh: Vec::new(),
+            audit: Vec::new(),
         };
-        self.learn(latest, audit)?;
-        self.ask(|reply| Command::Sealed { through: frozen.through, reply })
-    }
-
-    /// Every sensor's readings in order of time; borrowed where they came in order already.
-    fn ordered<'a>(
-        &self,
-        frozen: &'a Frozen,
-        replaced: &mut BTreeMap<i64, Vec<Replaced>>,
-    ) -> Vec<(u32, Cow<'a, [Slot]>)> {
-        let recorded = self.shared.clock.now().as_micros();
-        let mut noted = 0;
-        let runs = frozen.runs.by_series.iter().enumerate().filter(|(_, run)| !run.is_empty());
-        runs.map(|(series, run)| {
-            let series = series as u32;
-            if run.is_sorted_by(|a, b| a.at < b.at) {
-                return (series, Cow::Borrowed(run.as_slice()));
+        let written = pass.write();
+        let Pass { fresh, audit, .. } = pass;
+        let prepared = written.and_then(|()| self.prepare(audit));
+        if let Err(error) = prepared {
+            // Nobody has seen them, and the next try makes them again.
+            for segment in &fresh {
+                self.shared.days.remove(segment)?;
             }
-            let mut run = run.clone();
-            in_order(&mut run, |old, new| {
-                if old.value != new.value && noted < REPLACED_MAX {
-                    noted += 1;
-                    let row = replacement(series, old.value, new, recorded);
-                    replaced.entry(day_of(new.at)).or_default().push(row);
-                }
-            });
-            (series, Cow::Owned(run))
-        })
-        .collect()
+            return Err(error);
+        }
+        // From here on the files stay, whatever the answer: the watermark may have moved.
+        self.ask(|reply| Command::Sealed { through: frozen.through, reply })?;
+        self.shared.days.publish(fresh);
+        self.note_sealed(frozen);
+        self.shared.compactor_bell.ring();
+        Ok(())
     }
 
-    fn seal_day(&self, part: &DayPart<'_>) -> Result<Vec<AuditRow>, SeriesError> {
-        let writer = self.shared.days.writer(part.day)?;
-        let recorded = self.shared.clock.now().as_micros();
-        let done = writer.sealed()?;
-        let transaction = writer.begin()?;
-        writer.forget_replaced(part.sealed)?;
-        let mut replaced = part.replaced.clone();
-        let mut worked = Instant::now();
-        for (index, (series, slots)) in part.parts.iter().enumerate() {
-            // Only after a crash between blocks and watermark is part of this in blocks already.
-            let fresh: Cow<'_, [Slot]> = if done > part.sealed {
-                slots.iter().filter(|slot| slot.offset() > done.0).copied().collect()
-            } else {
-                Cow::Borrowed(slots)
-            };
-            merge(&writer, *series, &fresh, &mut |old, new| {
-                if replaced.len() < REPLACED_MAX {
-                    replaced.push(replacement(*series, old, new, recorded));
-                }
-            })?;
-            if index % PACE_SENSORS == PACE_SENSORS - 1 {
-                self.rest(worked.elapsed());
-                worked = Instant::now();
+    /// Everything that must be durable before the watermark moves.
+    fn prepare(&self, audit: Vec<AuditRow>) -> Result<(), SeriesError> {
+        self.shared.days.sync()?;
+        let known = read(&self.shared.memory).latest_all().to_vec();
+        latest::save(&self.shared.options.dir, &known)?;
+        self.shared.faults.at_watermark()?;
+        self.learn(audit)
+    }
+
+    fn note_sealed(&mut self, frozen: &Frozen) {
+        for series in frozen.runs.sensors() {
+            let place = series as usize;
+            if self.sealed_to.len() <= place {
+                self.sealed_to.resize(place + 1, i64::MIN);
             }
-        }
-        if replaced.len() >= REPLACED_MAX {
-            tracing::warn!(kept = REPLACED_MAX, "too many late readings to list each");
-        }
-        for row in &replaced {
-            writer.note_replaced(row)?;
-        }
-        writer.set_sealed(part.through)?;
-        transaction.commit()?;
-        writer.checkpoint();
-        Ok(writer.replaced()?.into_iter().map(audit_row).collect())
-    }
-
-    /// Leaves the processor to appends, unless the backlog says that sealing is what they need.
-    fn rest(&self, worked: Duration) {
-        let options = &self.shared.options;
-        if options.paced && read(&self.shared.memory).active_points() < options.seal_points {
-            std::thread::sleep(worked / PACE_REST);
+            let last = frozen.runs.of(series).flatten().map(|slot| slot.at).max();
+            let known = &mut self.sealed_to[place];
+            *known = last.unwrap_or(*known).max(*known);
         }
     }
 
-    fn learn(
-        &self,
-        mut latest: Vec<(u32, Option<Slot>)>,
-        mut audit: Vec<AuditRow>,
-    ) -> Result<(), SeriesError> {
-        while !latest.is_empty() || !audit.is_empty() {
-            let some = latest.split_off(latest.len().saturating_sub(LEARNT_ROWS));
+    fn learn(&self, mut audit: Vec<AuditRow>) -> Result<(), SeriesError> {
+        while !audit.is_empty() {
             let rows = audit.split_off(audit.len().saturating_sub(LEARNT_ROWS));
-            self.ask(|reply| Command::Learnt { latest: some, audit: rows, reply })?;
+            self.ask(|reply| Command::Learnt { audit: rows, reply })?;
         }
         Ok(())
     }
@@ -283,7 +230,11 @@ impl Sealer {
         if found.is_empty() {
             return Ok(());
         }
-        self.ask(|reply| Command::Quarantine { found, reply })
+        let told = self.ask(|reply| Command::Quarantine { found: found.clone(), reply });
+        if told.is_err() {
+            self.shared.days.put_found(found);
+        }
+        told
     }
 
     /// Drops the part of the log that is sealed and that no held reader still needs; above the
@@ -346,9 +297,12 @@ impl Sealer {
 
     fn retain(&self, before: i64) -> Result<u64, SeriesError> {
         let removed = self.shared.days.remove_before(before)?;
-        let cutoff = before.saturating_mul(super::day::DAY_MICROS);
-        let gone = write(&self.shared.memory).forget_latest(cutoff);
-        self.learn(gone.into_iter().map(|series| (series, None)).collect(), Vec::new())?;
+        let known = {
+            let mut memory = write(&self.shared.memory);
+            memory.forget_latest(start_of(before));
+            memory.latest_all().to_vec()
+        };
+        latest::save(&self.shared.options.dir, &known)?;
         self.ask(|reply| Command::ForgetDays { before, reply })?;
         Ok(removed)
     }
@@ -362,119 +316,148 @@ impl Sealer {
     }
 }
 
-/// What one pass puts into one day.
-struct DayPart<'a> {
-    day: i64,
-    parts: Vec<(u32, &'a [Slot])>,
-    replaced: Vec<Replaced>,
+/// What becomes of the readings of one pass.
+struct Pass<'a> {
+    shared: &'a Shared,
+    frozen: &'a Frozen,
     /// The log's watermark before this pass.
     sealed: Offset,
-    through: Offset,
+    sealed_to: &'a [i64],
+    recorded: i64,
+    fresh: Vec<Segment>,
+    audit: Vec<AuditRow>,
 }
 
-fn replacement(series: u32, before: f64, new: Slot, recorded: i64) -> Replaced {
-    let offset = Offset(new.offset());
-    Replaced { series, offset, at: new.at, before, after: new.value, recorded }
+/// The segment that a pass makes of one day.
+struct DayPass<'a> {
+    writer: SegmentWriter,
+    /// What the day has already; opened for the first late reading.
+    before: Option<Cursor<'a>>,
 }
 
-fn audit_row(row: Replaced) -> AuditRow {
+impl<'a> Pass<'a> {
+    fn write(&mut self) -> Result<(), SeriesError> {
+        let days = self.days();
+        for some in days.chunks(DAYS_AT_ONCE) {
+            self.write_days(some)?;
+        }
+        Ok(())
+    }
+
+    fn days(&self) -> Vec<i64> {
+        let runs = &self.frozen.runs;
+        let Some((low, high)) = runs.times() else { return Vec::new() };
+        if day_of(low) == day_of(high) {
+            return vec![day_of(low)];
+        }
+        let mut days = BTreeSet::new();
+        let mut known = i64::MIN;
+        for slot in runs.sensors().flat_map(|series| runs.of(series)).flatten() {
+            let day = day_of(slot.at);
+            if day != known {
+                days.insert(day);
+                known = day;
+            }
+        }
+        days.into_iter().collect()
+    }
+
+    fn write_days(&mut self, days: &[i64]) -> Result<(), SeriesError> {
+        let shared = self.shared;
+        let mut passes = BTreeMap::new();
+        for day in days {
+            let writer = shared.days.create(*day, self.sealed, self.frozen.through)?;
+            passes.insert(*day, DayPass { writer, before: None });
+        }
+        let (mut run, mut columns) = (Vec::new(), Columns::default());
+        let mut worked = Instant::now();
+        for (index, series) in self.frozen.runs.sensors().enumerate() {
+            run.clear();
+            run.extend(self.frozen.runs.of(series).flatten().copied());
+            self.bring_in_order(series, &mut run, days);
+            let mut rest = run.as_slice();
+            while let Some(slot) = rest.first() {
+                let day = day_of(slot.at);
+                let part;
+                (part, rest) = rest.split_at(rest.partition_point(|slot| day_of(slot.at) <= day));
+                let Some(pass) = passes.get_mut(&day) else { continue };
+                self.note_late(pass, day, series, part)?;
+                columns.clear();
+                part.iter().for_each(|slot| columns.push(slot.at, slot.value, slot.quality()));
+                pass.writer.run(series, &columns)?;
+            }
+            if index % PACE_SENSORS == PACE_SENSORS - 1 {
+                self.rest(worked.elapsed());
+                worked = Instant::now();
+            }
+        }
+        for pass in passes.into_values() {
+            self.fresh.extend(pass.writer.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Sorts by time; of readings with one time the last writer's stays.
+    fn bring_in_order(&mut self, series: u32, run: &mut Vec<Slot>, days: &[i64]) {
+        let (audit, recorded) = (&mut self.audit, self.recorded);
+        in_order(run, |old, new| {
+            let listed = days.contains(&day_of(new.at)) && audit.len() < REPLACED_MAX;
+            if old.value != new.value && listed {
+                audit.push(replaced(series, old.value, new, recorded));
+            }
+        });
+    }
+
+    /// Finds the sealed readings that late ones replace.
+    fn note_late(
+        &mut self,
+        pass: &mut DayPass<'a>,
+        day: i64,
+        series: u32,
+        slots: &[Slot],
+    ) -> Result<(), SeriesError> {
+        let sealed_to = self.sealed_to.get(series as usize).copied().unwrap_or(i64::MIN);
+        let late = &slots[..slots.partition_point(|slot| slot.at <= sealed_to)];
+        let (Some(first), Some(last)) = (late.first(), late.last()) else { return Ok(()) };
+        if self.audit.len() >= REPLACED_MAX {
+            return Ok(());
+        }
+        let cursor = match &mut pass.before {
+            Some(cursor) => cursor,
+            none => none.insert(Cursor::new(&self.shared.days, day)?),
+        };
+        let before = sealed_of(cursor, series, (first.at, last.at.saturating_add(1)))?;
+        for slot in late {
+            if let Ok(place) = before.at.binary_search(&slot.at)
+                && before.value[place] != slot.value
+                && self.audit.len() < REPLACED_MAX
+            {
+                self.audit.push(replaced(series, before.value[place], *slot, self.recorded));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the processor to appends, unless the backlog says that sealing is what they need.
+    fn rest(&self, worked: Duration) {
+        let options = &self.shared.options;
+        if options.paced && read(&self.shared.memory).active_points() < options.seal_points {
+            std::thread::sleep(worked / PACE_REST);
+        }
+    }
+}
+
+fn replaced(series: u32, before: f64, new: Slot, recorded: i64) -> AuditRow {
     AuditRow {
-        series: SeriesId(row.series),
-        offset: row.offset,
+        series: SeriesId(series),
+        offset: Offset(new.offset()),
         entry: Corrected {
-            at: Timestamp::from_micros(row.at),
-            before: Some(row.before),
-            after: row.after,
+            at: Timestamp::from_micros(new.at),
+            before: Some(before),
+            after: new.value,
             actor: LATE_ACTOR.to_owned(),
             reason: LATE_REASON.to_owned(),
-            recorded: Timestamp::from_micros(row.recorded),
+            recorded: Timestamp::from_micros(recorded),
         },
     }
-}
-
-/// Puts readings, in order of time and newer than every stored one, among the sensor's blocks.
-fn merge(
-    writer: &DayWriter<'_>,
-    series: u32,
-    new: &[Slot],
-    replaced: &mut dyn FnMut(f64, Slot),
-) -> Result<(), SeriesError> {
-    let (Some(first), Some(last)) = (new.first(), new.last()) else { return Ok(()) };
-    let reader = writer.reader();
-    let from = writer.before(series, first.at)?.unwrap_or(first.at);
-    let blocks = reader.blocks(series, from, last.at.saturating_add(1))?;
-    let mut pending = Columns::default();
-    let mut rest = new;
-    for (index, (id, block)) in blocks.iter().enumerate() {
-        let gap;
-        (gap, rest) = rest.split_at(rest.partition_point(|slot| slot.at < block.first));
-        push(&mut pending, gap);
-        let inside;
-        (inside, rest) = rest.split_at(rest.partition_point(|slot| slot.at <= block.last));
-        let next = blocks.get(index + 1).map_or(i64::MAX, |(_, next)| next.first);
-        let after = rest.partition_point(|slot| slot.at < next);
-        if inside.is_empty() && !joins(block.count as usize, pending.len() + after) {
-            flush(writer, series, &mut pending)?;
-            continue;
-        }
-        match reader.load(*id, block)? {
-            Some(old) => {
-                interleave(&mut pending, &old, inside, replaced);
-                writer.remove(*id, block)?;
-            }
-            None => push(&mut pending, inside),
-        }
-    }
-    push(&mut pending, rest);
-    flush(writer, series, &mut pending)
-}
-
-/// Whether a block that needs no change is better written anew together with its neighbours.
-fn joins(block: usize, neighbours: usize) -> bool {
-    let small = block < BLOCK_POINTS_SMALL;
-    // Only doubling makes the rewriting pay.
-    let grows = block + neighbours <= BLOCK_POINTS && 2 * neighbours >= block;
-    neighbours > 0 && (small || grows)
-}
-
-fn push(pending: &mut Columns, slots: &[Slot]) {
-    for slot in slots {
-        pending.push(slot.at, slot.value, slot.quality());
-    }
-}
-
-fn interleave(
-    pending: &mut Columns,
-    old: &Columns,
-    new: &[Slot],
-    replaced: &mut dyn FnMut(f64, Slot),
-) {
-    let mut new = new.iter().peekable();
-    for i in 0..old.len() {
-        while let Some(slot) = new.next_if(|slot| slot.at < old.at[i]) {
-            pending.push(slot.at, slot.value, slot.quality());
-        }
-        match new.next_if(|slot| slot.at == old.at[i]) {
-            Some(slot) => {
-                if slot.value != old.value[i] {
-                    replaced(old.value[i], *slot);
-                }
-                pending.push(slot.at, slot.value, slot.quality());
-            }
-            None => pending.push(old.at[i], old.value[i], old.quality[i]),
-        }
-    }
-    for slot in new {
-        pending.push(slot.at, slot.value, slot.quality());
-    }
-}
-
-fn flush(writer: &DayWriter<'_>, series: u32, pending: &mut Columns) -> Result<(), SeriesError> {
-    let count = (pending.len() / BLOCK_POINTS).max(1);
-    for i in 0..count {
-        let (from, to) = (pending.len() * i / count, pending.len() * (i + 1) / count);
-        writer.insert(series, &pending.slice(from, to))?;
-    }
-    *pending = Columns::default();
-    Ok(())
 }

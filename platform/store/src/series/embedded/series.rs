@@ -207,7 +207,7 @@ impl Series for Embedded {
                 unsealed: last.0.saturating_sub(shared.sealed.load(Relaxed)),
                 bytes_on_disk: bytes_in(&shared.options.dir)? + bytes_in(shared.days.dir())?,
                 quarantined: shared.days.quarantined() + lost,
-                damage: Vec::new(),
+                damage: shared.days.damage(),
                 held: lock(&shared.held).clone(),
                 fault: lock(&shared.fault).as_ref().map(|fault| fault.reason().to_owned()),
             })

@@ -8,13 +8,16 @@ use kernel::{Quality, SensorKey, SystemClock, Timestamp};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::days::DAY_MICROS;
 use super::*;
 use crate::series::conformance::{Harness, series_conformance};
-use crate::series::{Batch, Point, Series, SeriesId, SharedSeries, Span};
+use crate::series::{Batch, Correction, Point, Series, SeriesId, SharedSeries, Span};
 
 struct Fixture {
     options: EmbeddedOptions,
     store: Option<Arc<Embedded>>,
+    /// Whether sealing goes on to merge.
+    settles: bool,
     /// Removed when the test ends, after the store has let go of it.
     _dir: TempDir,
 }
@@ -29,7 +32,7 @@ impl Fixture {
         let mut options = EmbeddedOptions::new(dir.path(), SystemClock::shared());
         change(&mut options);
         let store = Some(Embedded::open(options.clone()).unwrap());
-        Self { options, store, _dir: dir }
+        Self { options, store, settles: false, _dir: dir }
     }
 
     fn embedded(&self) -> &Arc<Embedded> {
@@ -61,9 +64,16 @@ impl Harness for Fixture {
     }
 
     fn seal(&self) -> BoxFuture<'_, ()> {
-        async move { self.embedded().seal_now().await.unwrap() }.boxed()
+        async move {
+            let store = self.embedded();
+            if self.settles { store.settle().await } else { store.seal_now().await }.unwrap();
+        }
+        .boxed()
     }
 }
+
+mod damage;
+mod scale;
 
 mod conformance {
     use super::*;
@@ -71,7 +81,18 @@ mod conformance {
     series_conformance!(Fixture::new);
 }
 
-const DAY: i64 = 20_776 * day::DAY_MICROS;
+/// The same with the segments of each day merged at once.
+mod conformance_when_merged {
+    use super::*;
+
+    fn settling() -> Fixture {
+        Fixture { settles: true, ..Fixture::new() }
+    }
+
+    series_conformance!(settling);
+}
+
+const DAY: i64 = 20_776 * DAY_MICROS;
 const EVER: Span = Span { from: Timestamp::MIN, to: Timestamp::MAX };
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -103,8 +124,21 @@ async fn eventually<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
     }
 }
 
+/// The day files, oldest first.
+fn day_files(fixture: &Fixture) -> Vec<PathBuf> {
+    let names = fs::read_dir(fixture.options.dir.join("days")).unwrap();
+    let paths = names.map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|ext| ext == "seg")).collect();
+    paths.sort();
+    paths
+}
+
+/// The only day file.
 fn day_file(fixture: &Fixture) -> PathBuf {
-    fixture.options.dir.join("days/2026-11-19.db")
+    let files = day_files(fixture);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
 }
 
 fn copy_dir(from: &Path, to: &Path) {
@@ -182,7 +216,7 @@ async fn readers_miss_nothing_while_it_is_sealed() {
 const SEALS: usize = 40;
 
 const EVER_BUT_BRIEF: Span =
-    Span { from: Timestamp::from_micros(DAY), to: Timestamp::from_micros(DAY + day::DAY_MICROS) };
+    Span { from: Timestamp::from_micros(DAY), to: Timestamp::from_micros(DAY + DAY_MICROS) };
 
 #[tokio::test]
 async fn a_crash_before_the_watermark_doubles_nothing() {
@@ -220,12 +254,16 @@ async fn a_crash_before_the_watermark_doubles_nothing() {
     let trail = store.corrections(id, 10).await.unwrap();
     assert_eq!(trail.len(), 1, "{trail:?}");
     assert_eq!((trail[0].before, trail[0].after), (Some(wanted_before()), 77.0));
-    drop(trail);
-    let rows: i64 = Connection::open(day_file(&fixture))
-        .unwrap()
-        .query_row("SELECT count(*) FROM data", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(rows, 1, "5,000 readings fit one block");
+    store.settle().await.unwrap();
+    assert_eq!(counts(&fixture), vec![5_000], "5,000 readings fit one block");
+}
+
+/// The readings of each block of one sensor in the only day file.
+fn counts(fixture: &Fixture) -> Vec<usize> {
+    let opened = segment::Segment::at(day_file(fixture)).unwrap().open().unwrap();
+    let blocks = opened.index(segment::Table::Dense).iter();
+    let entries = blocks.flat_map(|block| opened.entries(block).unwrap());
+    entries.map(|entry| entry.count as usize).collect()
 }
 
 fn wanted_before() -> f64 {
@@ -241,123 +279,12 @@ async fn blocks_end_large_enough() {
         store.append(batch(id, i * 300..(i + 1) * 300)).await.unwrap();
         store.seal_now().await.unwrap();
     }
-    let conn = Connection::open(day_file(&fixture)).unwrap();
-    let mut select = conn.prepare("SELECT summary FROM block ORDER BY first").unwrap();
-    let counts: Vec<_> = select
-        .query_map([], |row| row.get::<_, Vec<u8>>(0))
-        .unwrap()
-        .map(|bytes| block::Summary::from_bytes(&bytes.unwrap()).unwrap().count as usize)
-        .collect();
+    store.settle().await.unwrap();
+    let counts = counts(&fixture);
     assert_eq!(counts.iter().sum::<usize>(), 12_000);
     let (_, full) = counts.split_last().unwrap();
     assert!(full.iter().all(|count| *count >= block::BLOCK_POINTS_SMALL), "{counts:?}");
     assert_eq!(all(store, id).await.len(), 12_000);
-}
-
-#[tokio::test]
-async fn a_damaged_block_is_not_served_and_the_others_are() {
-    let mut fixture = Fixture::new();
-    let (a, b) = (sensor(fixture.embedded(), "a").await, sensor(fixture.embedded(), "b").await);
-    let store = fixture.embedded();
-    store.append(batch(a, 0..9_000)).await.unwrap();
-    store.append(batch(b, 0..100)).await.unwrap();
-    store.seal_now().await.unwrap();
-    let whole = all(store, a).await;
-    fixture.close();
-    let conn = Connection::open(day_file(&fixture)).unwrap();
-    let (id, first): (i64, i64) = conn
-        .query_row(
-            "SELECT id, first FROM block WHERE series = ?1 ORDER BY first LIMIT 1",
-            [a.0],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .unwrap();
-    assert_eq!(first, DAY);
-    let mut bytes: Vec<u8> =
-        conn.query_row("SELECT bytes FROM data WHERE id = ?1", [id], |row| row.get(0)).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    conn.execute("UPDATE data SET bytes = ?1 WHERE id = ?2", rusqlite::params![bytes, id]).unwrap();
-    drop(conn);
-
-    fixture.open();
-    let store = fixture.embedded();
-    let left = all(store, a).await;
-    assert!(left.len() < whole.len() && whole.ends_with(&left));
-    assert_eq!(all(store, b).await.len(), 100);
-    assert_eq!(store.status().await.unwrap().quarantined, 1);
-    // New readings among the damaged ones are stored beside them.
-    store.append(batch(a, 10..20)).await.unwrap();
-    store.seal_now().await.unwrap();
-    assert_eq!(all(store, a).await[..10], whole[10..20]);
-    fixture.close();
-    fixture.open();
-    let store = fixture.embedded();
-    assert_eq!(store.status().await.unwrap().quarantined, 1, "remembered");
-    assert_eq!(all(store, a).await.len(), left.len() + 10);
-}
-
-#[tokio::test]
-async fn a_flipped_bit_anywhere_in_a_day_file_never_changes_a_value() {
-    let mut fixture = Fixture::new();
-    let (a, b) = (sensor(fixture.embedded(), "a").await, sensor(fixture.embedded(), "b").await);
-    let store = fixture.embedded();
-    store.append(batch(a, 0..9_000)).await.unwrap();
-    store.append(batch(b, 0..5_000)).await.unwrap();
-    store.seal_now().await.unwrap();
-    let whole = [all(store, a).await, all(store, b).await];
-    fixture.close();
-    let sound = fs::read(day_file(&fixture)).unwrap();
-    let (mut lost, mut unnoticed) = (0, 0);
-    // A prime stride visits every kind of page.
-    for place in (0..sound.len() * 8).step_by(8_191) {
-        let mut flipped = sound.clone();
-        flipped[place / 8] ^= 1 << (place % 8);
-        fs::write(day_file(&fixture), flipped).unwrap();
-        fixture.open();
-        let store = fixture.embedded();
-        let mut missing = 0;
-        for (id, whole) in [a, b].into_iter().zip(&whole) {
-            let seen = all(store, id).await;
-            let mut rest = whole.iter();
-            assert!(seen.iter().all(|p| rest.any(|w| w == p)), "bit {place} changed a reading");
-            missing += whole.len() - seen.len();
-        }
-        lost += usize::from(missing > 0);
-        unnoticed += usize::from(missing > 0 && store.status().await.unwrap().quarantined == 0);
-        fixture.close();
-        fs::remove_file(fixture.options.dir.join("log.db")).unwrap();
-        for name in ["log.db-wal", "log.db-shm"] {
-            drop(fs::remove_file(fixture.options.dir.join(name)));
-        }
-        fixture.open();
-        sensor(fixture.embedded(), "a").await;
-        sensor(fixture.embedded(), "b").await;
-        fixture.close();
-    }
-    assert!(lost > 0, "no flip hit a block");
-    assert_eq!(unnoticed, 0, "of {lost} damaging flips");
-}
-
-#[tokio::test]
-async fn an_unreadable_day_is_set_aside_and_written_anew() {
-    let mut fixture = Fixture::new();
-    let id = sensor(fixture.embedded(), "flow").await;
-    let store = fixture.embedded();
-    store.append(batch(id, 0..100)).await.unwrap();
-    store.seal_now().await.unwrap();
-    fixture.close();
-    fs::write(day_file(&fixture), vec![0x5a; 70_000]).unwrap();
-    fixture.open();
-    let store = fixture.embedded();
-    assert_eq!(all(store, id).await, vec![]);
-    assert_eq!(store.status().await.unwrap().quarantined, 1);
-    store.append(batch(id, 50..60)).await.unwrap();
-    store.seal_now().await.unwrap();
-    assert_eq!(all(store, id).await.len(), 10);
-    let names = fs::read_dir(fixture.options.dir.join("days")).unwrap();
-    let names: Vec<_> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(names.iter().any(|name| name.starts_with("2026-11-19.damaged-")), "{names:?}");
 }
 
 #[tokio::test]

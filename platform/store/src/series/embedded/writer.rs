@@ -10,11 +10,10 @@ use kernel::SensorKey;
 use rusqlite::ErrorCode;
 use tokio::sync::oneshot;
 
-use super::block::Slot;
-use super::log::{AuditRow, BUSY_TIMEOUT, LogFile, Quarantined};
+use super::log::{AuditRow, BUSY_TIMEOUT, LogFile};
 use super::memory::{lock, read, write};
 use super::{CHECKPOINT_BYTES, SENSORS_MAX, Shared};
-use crate::series::{Batch, Offset, SeriesError, SeriesId};
+use crate::series::{Batch, Damage, Offset, SeriesError, SeriesId};
 
 /// Commands in one transaction: enough for every waiting caller, short enough for the first one.
 const GROUP_COMMANDS_MAX: usize = 1_024;
@@ -48,7 +47,6 @@ pub(super) enum Command {
     },
     /// Part of what a sealing pass learnt, ahead of its watermark.
     Learnt {
-        latest: Vec<(u32, Option<Slot>)>,
         audit: Vec<AuditRow>,
         reply: Reply<()>,
     },
@@ -67,7 +65,7 @@ pub(super) enum Command {
         reply: Reply<bool>,
     },
     Quarantine {
-        found: Vec<Quarantined>,
+        found: Vec<Damage>,
         reply: Reply<()>,
     },
     ForgetDays {
@@ -260,9 +258,7 @@ impl Writer {
                 });
                 (staged, effect)
             }
-            Command::Learnt { latest, audit, reply } => {
-                (self.stage_learnt(&latest, &audit), answer(reply, |_| ()))
-            }
+            Command::Learnt { audit, reply } => (self.stage_learnt(&audit), answer(reply, |_| ())),
             Command::Sealed { through, reply } => {
                 let staged = self.log.set_meta("sealed", through.0 as i64);
                 let effect = answer(reply, move |shared| shared.sealed.store(through.0, Relaxed));
@@ -274,8 +270,7 @@ impl Writer {
                 Err(error) => (Err(error), answer(reply, |_| false)),
             },
             Command::Quarantine { found, reply } => {
-                let now = self.shared.clock.now().as_micros();
-                let staged = found.iter().try_for_each(|block| self.log.quarantine(block, now));
+                let staged = found.iter().try_for_each(|one| self.log.quarantine(one));
                 (staged, answer(reply, |_| ()))
             }
             Command::ForgetDays { before, reply } => {
@@ -346,15 +341,8 @@ impl Writer {
         Ok(())
     }
 
-    fn stage_learnt(
-        &self,
-        latest: &[(u32, Option<Slot>)],
-        audit: &[AuditRow],
-    ) -> Result<(), SeriesError> {
-        for (series, slot) in latest {
-            self.log.set_latest(*series, *slot)?;
-        }
-        if latest.is_empty() && audit.is_empty() {
+    fn stage_learnt(&self, audit: &[AuditRow]) -> Result<(), SeriesError> {
+        if audit.is_empty() {
             let now = self.shared.clock.now().as_micros();
             self.log.set_meta("probed", now)?;
         }
@@ -429,7 +417,7 @@ impl Writer {
     fn probe(&mut self) {
         if matches!(&*lock(&self.shared.fault), Some(Fault::Full(_))) {
             let (reply, _) = oneshot::channel();
-            self.commit(vec![Command::Learnt { latest: Vec::new(), audit: Vec::new(), reply }]);
+            self.commit(vec![Command::Learnt { audit: Vec::new(), reply }]);
         }
     }
 

@@ -1,0 +1,598 @@
+//! A segment: readings of one UTC day that were sealed together, in a file that never changes.
+//!
+//! ```text
+//! head   what it holds: day, generation, range of log offsets
+//! blocks readings of one sensor, readings of several, minute figures of several
+//! index  64 entries a block: where each block is, what it covers, its checksum, its summary
+//! root   twice: where each index block is and what it covers
+//! tail   twice: where the roots are
+//! ```
+//!
+//! Every byte is under a checksum that is checked whenever it is used.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::block::{self, BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Figures, Summary};
+use super::codec::{Rest, damaged};
+use super::packed::{MINUTE_MICROS, Minute, Minutes, Packed, minutes_of};
+use crate::series::{Offset, SeriesError};
+
+/// Raised whenever an older binary could misread the files. Format 1 were SQLite files.
+const FORMAT: u32 = 2;
+const MAGIC: &[u8; 8] = b"pvsegmnt";
+const HEAD_BYTES: usize = 48;
+const ENTRY_BYTES: usize = 88;
+const ROOT_ROW_BYTES: usize = 40;
+const TAIL_BYTES: usize = 48;
+/// Entries in one block of an index.
+const INDEX_ENTRIES: usize = 64;
+/// Rows in one block of minute figures.
+const MINUTE_ROWS: usize = 4_096;
+/// Minute figures pay only where a minute holds at least so many readings.
+pub(super) const READINGS_PER_MINUTE_MIN: usize = 20;
+const HOUR_MICROS: i64 = 3_600_000_000;
+const WRITE_BYTES: usize = 1 << 18;
+/// A length above this is damage.
+const BLOCK_BYTES_MAX: u32 = 1 << 26;
+
+/// The three kinds of blocks, each with an index of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Readings of one sensor.
+    Dense,
+    /// Readings of several sensors; a sensor has all its readings of the segment in one block.
+    Packed,
+    /// Minute figures of sensors with dense blocks: of all their readings, or none.
+    Minutes,
+}
+
+pub(super) const TABLES: [Table; 3] = [Table::Dense, Table::Packed, Table::Minutes];
+
+/// Which readings a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) day: i64,
+    /// Grows with each segment made; never used twice.
+    pub(super) generation: u64,
+    /// The batches of the log it was made from: after this one,
+    pub(super) after: Offset,
+    /// up to this one.
+    pub(super) through: Offset,
+}
+
+impl Head {
+    fn to_bytes(self) -> [u8; HEAD_BYTES] {
+        let mut out = [0; HEAD_BYTES];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        out[12..20].copy_from_slice(&self.day.to_le_bytes());
+        out[20..28].copy_from_slice(&self.generation.to_le_bytes());
+        out[28..36].copy_from_slice(&self.after.0.to_le_bytes());
+        out[36..44].copy_from_slice(&self.through.0.to_le_bytes());
+        let checksum = crc32c::crc32c(&out[..44]);
+        out[44..].copy_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, SeriesError> {
+        let mut rest = Rest(checked(bytes, "the head")?);
+        let (magic, format) = (rest.take(8)?, u32::from_le_bytes(rest.array()?));
+        if magic != MAGIC || format != FORMAT {
+            return Err(damaged("the file has an unknown format"));
+        }
+        Ok(Self {
+            day: i64::from_le_bytes(rest.array()?),
+            generation: u64::from_le_bytes(rest.array()?),
+            after: Offset(u64::from_le_bytes(rest.array()?)),
+            through: Offset(u64::from_le_bytes(rest.array()?)),
+        })
+    }
+}
+
+/// The bytes without the checksum at their end.
+fn checked<'a>(bytes: &'a [u8], what: &str) -> Result<&'a [u8], SeriesError> {
+    let split = bytes.len().checked_sub(4).map(|at| bytes.split_at(at));
+    match split {
+        Some((body, sum)) if crc32c::crc32c(body).to_le_bytes() == sum => Ok(body),
+        _ => Err(damaged(&format!("{what} fails its checksum"))),
+    }
+}
+
+/// Where one block is and what it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// First and last sensor; the same in a dense block.
+    pub(super) series: (u32, u32),
+    /// First and last event time.
+    pub(super) from: i64,
+    pub(super) to: i64,
+    /// Readings, or minutes.
+    pub(super) count: u32,
+    /// Of dense blocks.
+    pub(super) figures: Figures,
+    pub(super) place: u64,
+    len: u32,
+    checksum: u32,
+}
+
+impl Entry {
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            series: self.series.0,
+            first: self.from,
+            last: self.to,
+            count: self.count,
+            figures: self.figures,
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        for number in [self.series.0, self.series.1, self.count, self.figures.count as u32] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.from.to_le_bytes());
+        out.extend_from_slice(&self.to.to_le_bytes());
+        let figures = &self.figures;
+        for value in [figures.min, figures.max, figures.sum, figures.first, figures.last] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        out.extend_from_slice(&self.place.to_le_bytes());
+        out.extend_from_slice(&self.len.to_le_bytes());
+        out.extend_from_slice(&self.checksum.to_le_bytes());
+    }
+
+    fn read(rest: &mut Rest<'_>) -> Result<Self, SeriesError> {
+        let mut number = || Ok::<_, SeriesError>(u32::from_le_bytes(rest.array()?));
+        let (first, last, count, good) = (number()?, number()?, number()?, number()?);
+        let (from, to) = (i64::from_le_bytes(rest.array()?), i64::from_le_bytes(rest.array()?));
+        let mut value = || Ok::<_, SeriesError>(f64::from_le_bytes(rest.array()?));
+        let figures = Figures {
+            count: u64::from(good),
+            min: value()?,
+            max: value()?,
+            sum: value()?,
+            first: value()?,
+            last: value()?,
+        };
+        Ok(Self {
+            series: (first, last),
+            from,
+            to,
+            count,
+            figures,
+            place: u64::from_le_bytes(rest.array()?),
+            len: u32::from_le_bytes(rest.array()?),
+            checksum: u32::from_le_bytes(rest.array()?),
+        })
+    }
+}
+
+/// Where one block of an index is and what it covers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct IndexBlock {
+    /// Sensor and time of the first reading, and of the last.
+    pub(super) first: (u32, i64),
+    pub(super) last: (u32, i64),
+    pub(super) place: u64,
+    len: u32,
+    checksum: u32,
+}
+
+impl IndexBlock {
+    fn put(&self, out: &mut Vec<u8>) {
+        for (series, at) in [self.first, self.last] {
+            out.extend_from_slice(&series.to_le_bytes());
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+        out.extend_from_slice(&self.place.to_le_bytes());
+        out.extend_from_slice(&self.len.to_le_bytes());
+        out.extend_from_slice(&self.checksum.to_le_bytes());
+    }
+
+    fn read(rest: &mut Rest<'_>) -> Result<Self, SeriesError> {
+        let mut end = || {
+            Ok::<_, SeriesError>((
+                u32::from_le_bytes(rest.array()?),
+                i64::from_le_bytes(rest.array()?),
+            ))
+        };
+        Ok(Self {
+            first: end()?,
+            last: end()?,
+            place: u64::from_le_bytes(rest.array()?),
+            len: u32::from_le_bytes(rest.array()?),
+            checksum: u32::from_le_bytes(rest.array()?),
+        })
+    }
+}
+
+/// Writes one segment; sensors come in order. Nothing is visible before [`SegmentWriter::finish`].
+pub(super) struct SegmentWriter {
+    head: Head,
+    path: PathBuf,
+    out: BufWriter<File>,
+    place: u64,
+    entries: [Vec<Entry>; 3],
+    packed: Packed,
+    minutes: Minutes,
+}
+
+impl SegmentWriter {
+    pub(super) fn create(path: PathBuf, head: Head) -> Result<Self, SeriesError> {
+        let file = File::create(unfinished(&path))?;
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, file);
+        out.write_all(&head.to_bytes())?;
+        Ok(Self {
+            head,
+            path,
+            out,
+            place: HEAD_BYTES as u64,
+            entries: Default::default(),
+            packed: Packed::default(),
+            minutes: Minutes::default(),
+        })
+    }
+
+    /// Adds all readings that the segment has of one sensor, in order of time.
+    pub(super) fn run(&mut self, series: u32, columns: &Columns) -> Result<(), SeriesError> {
+        if columns.len() < BLOCK_POINTS_SMALL {
+            return self.packed(series, columns);
+        }
+        self.dense_all(series, columns)?;
+        let minutes = minutes_of(columns);
+        if columns.len() >= minutes.len() * READINGS_PER_MINUTE_MIN {
+            self.minutes(series, &minutes)?;
+        }
+        Ok(())
+    }
+
+    /// Adds readings of one sensor in blocks of a good size.
+    pub(super) fn dense_all(&mut self, series: u32, columns: &Columns) -> Result<(), SeriesError> {
+        for (from, to) in cuts(&columns.at) {
+            self.dense(series, &columns.slice(from, to))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the few readings of one sensor to a block that it shares.
+    fn packed(&mut self, series: u32, columns: &Columns) -> Result<(), SeriesError> {
+        if columns.len() > 0 {
+            self.packed.push(series, columns);
+        }
+        if self.packed.rows() >= BLOCK_POINTS { self.flush_packed() } else { Ok(()) }
+    }
+
+    /// Adds a block of one sensor.
+    fn dense(&mut self, series: u32, columns: &Columns) -> Result<(), SeriesError> {
+        let Some(summary) = columns.summary(series) else { return Ok(()) };
+        let entry = Entry {
+            series: (series, series),
+            from: summary.first,
+            to: summary.last,
+            count: summary.count,
+            figures: summary.figures,
+            place: 0,
+            len: 0,
+            checksum: 0,
+        };
+        self.block(Table::Dense, entry, &block::encode(columns)?)
+    }
+
+    /// Adds the minute figures of all the readings that the segment has of one sensor.
+    pub(super) fn minutes(&mut self, series: u32, minutes: &[Minute]) -> Result<(), SeriesError> {
+        self.minutes.push(series, minutes);
+        if self.minutes.rows() >= MINUTE_ROWS { self.flush_minutes() } else { Ok(()) }
+    }
+
+    fn flush_packed(&mut self) -> Result<(), SeriesError> {
+        let packed = std::mem::take(&mut self.packed);
+        let Some(series) = packed.ends() else { return Ok(()) };
+        let times = &packed.columns.at;
+        let (Some(from), Some(to)) = (times.iter().min(), times.iter().max()) else {
+            return Ok(());
+        };
+        let entry = Entry {
+            series,
+            from: *from,
+            to: *to,
+            count: packed.rows() as u32,
+            figures: Figures::default(),
+            place: 0,
+            len: 0,
+            checksum: 0,
+        };
+        self.block(Table::Packed, entry, &packed.encode()?)
+    }
+
+    fn flush_minutes(&mut self) -> Result<(), SeriesError> {
+        let minutes = std::mem::take(&mut self.minutes);
+        let Some(series) = minutes.ends() else { return Ok(()) };
+        let starts = (0..minutes.rows()).map(|row| minutes.at(row));
+        let (from, to) =
+            starts.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
+        let entry = Entry {
+            series,
+            from,
+            to: to.saturating_add(MINUTE_MICROS - 1),
+            count: minutes.rows() as u32,
+            figures: Figures::default(),
+            place: 0,
+            len: 0,
+            checksum: 0,
+        };
+        self.block(Table::Minutes, entry, &minutes.encode()?)
+    }
+
+    /// Adds a block as it is.
+    pub(super) fn block(
+        &mut self,
+        table: Table,
+        entry: Entry,
+        bytes: &[u8],
+    ) -> Result<(), SeriesError> {
+        let (place, len) = self.write(bytes)?;
+        let checksum = crc32c::crc32c(bytes);
+        self.entries[table as usize].push(Entry { place, len, checksum, ..entry });
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(u64, u32), SeriesError> {
+        self.out.write_all(bytes)?;
+        let place = self.place;
+        self.place += bytes.len() as u64;
+        Ok((place, bytes.len() as u32))
+    }
+
+    /// Leaves nothing behind.
+    pub(super) fn abandon(self) -> Result<(), SeriesError> {
+        Ok(fs::remove_file(unfinished(&self.path))?)
+    }
+
+    /// Makes the segment durable under its name; `None` when nothing was added.
+    pub(super) fn finish(mut self) -> Result<Option<Segment>, SeriesError> {
+        self.flush_packed()?;
+        self.flush_minutes()?;
+        if self.entries.iter().all(Vec::is_empty) {
+            self.abandon()?;
+            return Ok(None);
+        }
+        let mut root = Vec::new();
+        for entries in std::mem::take(&mut self.entries) {
+            root.extend_from_slice(&(entries.len().div_ceil(INDEX_ENTRIES) as u32).to_le_bytes());
+            for some in entries.chunks(INDEX_ENTRIES) {
+                self.index(some)?.put(&mut root);
+            }
+        }
+        let checksum = crc32c::crc32c(&root);
+        root.extend_from_slice(&checksum.to_le_bytes());
+        let (first, len) = self.write(&root)?;
+        let (second, _) = self.write(&root)?;
+        let tail = tail(first, second, len);
+        self.write(&tail)?;
+        self.write(&tail)?;
+        let file = self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(unfinished(&self.path), &self.path)?;
+        Ok(Some(Segment { head: self.head, path: self.path, bytes: self.place }))
+    }
+
+    fn index(&mut self, entries: &[Entry]) -> Result<IndexBlock, SeriesError> {
+        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
+        entries.iter().for_each(|entry| entry.put(&mut bytes));
+        let (place, len) = self.write(&bytes)?;
+        let (first, last) = (entries[0], entries[entries.len() - 1]);
+        // Times are in order only among the blocks of one sensor.
+        let ends = |entry: &Entry, at, else_at| {
+            if entry.series.0 == entry.series.1 { at } else { else_at }
+        };
+        Ok(IndexBlock {
+            first: (first.series.0, ends(&first, first.from, i64::MIN)),
+            last: (last.series.1, ends(&last, last.to, i64::MAX)),
+            place,
+            len,
+            checksum: crc32c::crc32c(&bytes),
+        })
+    }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
+}
+
+fn tail(first: u64, second: u64, len: u32) -> [u8; TAIL_BYTES] {
+    let mut out = [0; TAIL_BYTES];
+    out[..8].copy_from_slice(MAGIC);
+    out[8..16].copy_from_slice(&first.to_le_bytes());
+    out[16..24].copy_from_slice(&second.to_le_bytes());
+    out[24..28].copy_from_slice(&len.to_le_bytes());
+    let checksum = crc32c::crc32c(&out[..TAIL_BYTES - 4]);
+    out[TAIL_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+/// Where to cut one sensor's readings into blocks: at full hours where that leaves blocks of a
+/// good size, because that is where questions cut, and evenly elsewhere.
+fn cuts(at: &[i64]) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::with_capacity(at.len() / BLOCK_POINTS + 1);
+    let mut start = 0;
+    while start < at.len() {
+        let left = at.len() - start;
+        if left < BLOCK_POINTS + BLOCK_POINTS_SMALL {
+            let hour = hour_in(&at[start..], left);
+            let end = hour.map_or(at.len(), |hour| start + hour);
+            cuts.push((start, end));
+            start = end;
+            continue;
+        }
+        let even = left / left.div_ceil(BLOCK_POINTS);
+        let end = start + hour_in(&at[start..], BLOCK_POINTS + 1).unwrap_or(even);
+        cuts.push((start, end));
+        start = end;
+    }
+    cuts
+}
+
+/// The last full hour among the first `most` readings that leaves enough on both sides.
+fn hour_in(at: &[i64], most: usize) -> Option<usize> {
+    let most = most.min(at.len().checked_sub(BLOCK_POINTS_SMALL)?);
+    let last = at.get(most.checked_sub(1)?)?;
+    let hour = last.div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS);
+    let cut = at.partition_point(|at| *at < hour);
+    (cut >= BLOCK_POINTS_SMALL).then_some(cut)
+}
+
+/// A finished segment: its head, and where the file is.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) head: Head,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+}
+
+impl Segment {
+    /// Reads the head of a file.
+    pub(super) fn at(path: PathBuf) -> Result<Self, SeriesError> {
+        let file = File::open(&path)?;
+        let bytes = file.metadata()?.len();
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0).map_err(short)?;
+        Ok(Self { head: Head::from_bytes(&head)?, path, bytes })
+    }
+
+    /// Opens the file and reads its root.
+    pub(super) fn open(&self) -> Result<Opened, SeriesError> {
+        let file = File::open(&self.path)?;
+        let bytes = file.metadata()?.len();
+        let mut blemish = None;
+        let mut found = None;
+        for copy in [2, 1] {
+            let place = bytes.checked_sub(copy * TAIL_BYTES as u64);
+            let place = place.ok_or_else(|| damaged("the file is too short"))?;
+            let mut tail = [0; TAIL_BYTES];
+            file.read_exact_at(&mut tail, place).map_err(short)?;
+            match roots(&tail) {
+                Ok(roots) => found = found.or(Some(roots)),
+                Err(error) => blemish = Some((place, error)),
+            }
+        }
+        let Some((places, len)) = found else { return Err(damaged("both tails are damaged")) };
+        let mut root = None;
+        for place in places {
+            match read_block(&file, place, len).and_then(|bytes| Root::read(&bytes)) {
+                Ok(one) => root = root.or(Some(one)),
+                Err(error @ SeriesError::Damaged { .. }) => blemish = Some((place, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        let root = root.ok_or_else(|| damaged("both roots are damaged"))?;
+        Ok(Opened { file, root, blemish: blemish.map(|(place, error)| (place, error.to_string())) })
+    }
+}
+
+fn roots(tail: &[u8; TAIL_BYTES]) -> Result<([u64; 2], u32), SeriesError> {
+    let mut rest = Rest(checked(tail, "the tail")?);
+    if rest.take(8)? != MAGIC {
+        return Err(damaged("the file has an unknown format"));
+    }
+    let places = [u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?)];
+    Ok((places, u32::from_le_bytes(rest.array()?)))
+}
+
+/// An end of file where there should be more is damage, not a fault of the disk.
+fn short(error: std::io::Error) -> SeriesError {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return damaged("the file is cut short");
+    }
+    error.into()
+}
+
+fn read_block(file: &File, place: u64, len: u32) -> Result<Vec<u8>, SeriesError> {
+    if len > BLOCK_BYTES_MAX {
+        return Err(damaged("a block is too long"));
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, place).map_err(short)?;
+    Ok(bytes)
+}
+
+/// Where the index blocks of each table are.
+#[derive(Debug, Default)]
+pub(super) struct Root {
+    tables: [Vec<IndexBlock>; 3],
+}
+
+impl Root {
+    fn read(bytes: &[u8]) -> Result<Self, SeriesError> {
+        let mut rest = Rest(checked(bytes, "the root")?);
+        let mut root = Self::default();
+        for blocks in &mut root.tables {
+            let count = u32::from_le_bytes(rest.array()?) as usize;
+            blocks.reserve(count.min(rest.0.len() / ROOT_ROW_BYTES));
+            for _ in 0..count {
+                blocks.push(IndexBlock::read(&mut rest)?);
+            }
+        }
+        Ok(root)
+    }
+}
+
+/// A segment with its file open.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    root: Root,
+    /// One of two copies of something is damaged; the other one does.
+    pub(super) blemish: Option<(u64, String)>,
+}
+
+impl Opened {
+    pub(super) fn index(&self, table: Table) -> &[IndexBlock] {
+        &self.root.tables[table as usize]
+    }
+
+    /// How many bytes of memory this takes.
+    pub(super) fn weight(&self) -> usize {
+        let blocks: usize = self.root.tables.iter().map(Vec::len).sum();
+        size_of::<Self>() + blocks * size_of::<IndexBlock>()
+    }
+
+    /// The positions of the index blocks that may know of this sensor in `[from, to)`.
+    pub(super) fn candidates(
+        &self,
+        table: Table,
+        series: u32,
+        from: i64,
+        to: i64,
+    ) -> std::ops::Range<usize> {
+        let blocks = self.index(table);
+        let start = blocks.partition_point(|block| block.last < (series, from));
+        let end = blocks.partition_point(|block| block.first < (series, to));
+        start..end.max(start)
+    }
+
+    /// The entries of one index block.
+    pub(super) fn entries(&self, block: &IndexBlock) -> Result<Vec<Entry>, SeriesError> {
+        let bytes = read_block(&self.file, block.place, block.len)?;
+        if crc32c::crc32c(&bytes) != block.checksum {
+            return Err(damaged("an index block fails its checksum"));
+        }
+        let mut rest = Rest(&bytes);
+        let mut entries = Vec::with_capacity(bytes.len() / ENTRY_BYTES);
+        while !rest.0.is_empty() {
+            entries.push(Entry::read(&mut rest)?);
+        }
+        Ok(entries)
+    }
+
+    /// The bytes of one block, checked.
+    pub(super) fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, SeriesError> {
+        let bytes = read_block(&self.file, entry.place, entry.len)?;
+        if crc32c::crc32c(&bytes) != entry.checksum {
+            return Err(damaged("a block fails its checksum"));
+        }
+        Ok(bytes)
+    }
+}
