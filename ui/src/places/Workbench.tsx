@@ -47,8 +47,9 @@ const route = getRouteApi("/workbench");
 const NONE: never[] = [];
 const MOST_SENSORS = 12;
 const BUCKETS_PHONE = 300;
-/** With no more readings than this of each sensor, all of them are drawn. */
+/** With no more readings than this of each sensor, and so many in a bucket, all of them are drawn. */
 const RAW_MOST = 2000;
+const RAW_IN_BUCKET = 3;
 
 function useWindow(): { window: Window; live: boolean; label: string } {
   const { from, to } = route.useSearch();
@@ -150,22 +151,32 @@ interface Picked {
   there: boolean;
 }
 
+/** Whether the readings themselves would be no denser than the plot can show. */
+function isThin({ buckets }: Series): boolean {
+  let sum = 0;
+  for (const { count } of buckets ?? []) {
+    if (count > RAW_IN_BUCKET) return false;
+    sum += count;
+  }
+  return sum <= RAW_MOST;
+}
+
 /** Summaries for about each pixel; every reading once the stretch is short enough for that. */
 function useReadings(keys: readonly string[], window: Window, live: boolean): Picked {
   const px = globalThis.innerWidth < 640 ? BUCKETS_PHONE : bucketsFor(globalThis.innerWidth);
   const wide = useMemo(() => (live ? window : withMargin(window)), [window, live]);
   const share = (wide.to - wide.from) / (window.to - window.from);
   const summaries = useQuery(readingsQuery(keys, wide, Math.round(px * share), live));
-  const most = Math.max(
-    0,
-    ...(summaries.data?.series ?? NONE).map((s) => (s.buckets ?? NONE).reduce((n, b) => n + b.count, 0)),
+  const few = useMemo(
+    () => (summaries.data?.series as Series[] | undefined)?.every(isThin) ?? false,
+    [summaries.data],
   );
-  const few = summaries.data !== undefined && !summaries.isPlaceholderData && most <= RAW_MOST;
+  const plain = few && !summaries.isPlaceholderData;
   const points = useQuery({
     ...pointsQuery(keys, wide, live, RAW_MOST * 2),
-    enabled: few && keys.length > 0,
+    enabled: plain && keys.length > 0,
   });
-  const raw = few && points.data !== undefined && !points.isPlaceholderData ? points.data : undefined;
+  const raw = plain && points.data !== undefined && !points.isPlaceholderData ? points.data : undefined;
   const series = useMemo(
     () => new Map((raw ?? summaries.data)?.series.map((s) => [s.sensor as string, s as Series]) ?? NONE),
     [raw, summaries.data],

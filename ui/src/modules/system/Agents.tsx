@@ -69,7 +69,7 @@ export function Agents() {
             <tbody>
               {shown.map((agent) => (
                 <tr key={agent.name}>
-                  <td className="k" title={agent.name}>
+                  <td className="k nowrap" title={agent.name}>
                     {agent.title.replaceAll("`", "")} <span className="sm dim">{agent.module}</span>
                   </td>
                   <td className="nowrap">

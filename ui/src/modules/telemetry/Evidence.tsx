@@ -140,7 +140,8 @@ function Shares({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
   const parts = contributionsOf(anomaly).slice(0, SHARES_MOST);
   const keys = parts.map((part) => part.sensor).filter((key) => key.includes("/"));
   const readings = useQuery(readingsQuery(keys, window, SPARK_BUCKETS, false));
-  if (parts.length === 0) return null;
+  // A finding about one sensor is that sensor's alone.
+  if (parts.length === 0 || (parts.length === 1 && parts[0]?.sensor === anomaly.sensor)) return null;
   const seriesOf = (key: string) =>
     readings.data?.series.find((each) => each.sensor === key) as Series | undefined;
   return (
@@ -181,7 +182,11 @@ function Drawing({ width, now, anomaly, window, points, samples }: DrawingProps)
   const learned = evidence.samples > 0;
   const half = evidence.baseline_spread * BAND_SPREADS;
   const band: [number, number] = [evidence.baseline_mean - half, evidence.baseline_mean + half];
-  const [least, most] = extent([...values, anomaly.value, ...(learned ? [evidence.baseline_mean] : [])]);
+  const [least, most] = extent([
+    ...values,
+    ...(aboutTime(anomaly) ? [] : [anomaly.value]),
+    ...(learned ? [evidence.baseline_mean] : []),
+  ]);
   // A limit far away would press the readings flat; the words name it all the same.
   const near = (limit: number) => limit > least - (most - least) * 1.5 && limit < most + (most - least) * 1.5;
   const limits = expected ? [expected.low, expected.high].filter(near) : [];

@@ -24,9 +24,15 @@ export const sourceName = ({ name }: Pick<Source, "name">): string =>
 
 const WORST_FIRST: readonly SourceState[] = ["failing", "silent", "waiting", "connecting", "stopped", "live"];
 
+/** An agent that sent fewer readings has no rhythm yet that it could fall out of: somebody tried a door. */
+const RHYTHM_LEAST = 3;
+
 /** It is as somebody wants it to be. */
 export const isCalm = (source: Source): boolean =>
-  source.reconciled && (source.state === "live" || source.state === "stopped");
+  source.reconciled &&
+  (source.state === "live" ||
+    source.state === "stopped" ||
+    (source.kind === "agent" && source.readings < RHYTHM_LEAST));
 
 export function worstFirst(a: Source, b: Source): number {
   return (
@@ -52,6 +58,7 @@ const since = (at: string | null, now: number): string =>
 
 /** What is wrong with one source, as the end of its sentence. */
 function trouble(source: Source, now: number): string | null {
+  if (isCalm(source)) return null;
   const name = sourceName(source);
   if (source.desired === "running" && source.state === "stopped") return `${name} should run and is stopped`;
   if (source.desired === "stopped" && source.state !== "stopped") return `${name} is stopping`;
