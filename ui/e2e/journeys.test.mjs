@@ -163,6 +163,7 @@ describe("alarms", () => {
       await until("its title", async () =>
         (await page.locator("h1").innerText()).includes((await read(`/incidents/${id}`)).title),
       );
+      await page.locator("figure.evidence svg.plot .l1").first().waitFor();
       const story = page.getByRole("region", { name: "What happened" }).first();
       assert.match(await story.locator("svg.plot").getAttribute("aria-label"), /^One axis from /);
       await story.getByRole("button", { name: /as table/ }).click();

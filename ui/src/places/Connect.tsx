@@ -9,6 +9,7 @@ import { Keys } from "../modules/system/Keys";
 import { ConnectData } from "../modules/telemetry/sources/ConnectData";
 import { FlowFigure } from "../modules/telemetry/sources/Flow";
 import { headline } from "../modules/telemetry/sources/model";
+import { ReadElsewhere } from "../modules/telemetry/sources/ReadElsewhere";
 import { SourceDialog } from "../modules/telemetry/sources/SourceDialog";
 import { SourceDrawer } from "../modules/telemetry/sources/SourceDrawer";
 import { SourcesTable } from "../modules/telemetry/sources/SourcesTable";
@@ -107,7 +108,10 @@ export function Connect() {
         <Doctor />
         <Keys />
       </div>
-      <Agents />
+      <div className="cols connect" style={{ ...SIDE, alignItems: "start" }}>
+        <Agents />
+        <ReadElsewhere />
+      </div>
       {chosen && !editing ? (
         <SourceDrawer
           key={chosen.id}

@@ -375,6 +375,13 @@ function Table(props: Props & { data: ReadonlyMap<string, PlotData> }) {
     };
   });
   const happened = [
+    ...sensors.flatMap((sensor) =>
+      marksOf(sensor.key).shades.map((shade) => ({
+        at: Math.max(shade.from, from),
+        label: shade.label,
+        where: sensor.key,
+      })),
+    ),
     ...sensors.flatMap((sensor) => marksOf(sensor.key).marks.map((mark) => ({ ...mark, where: sensor.key }))),
     ...events.map((event) => ({ ...event, where: "–" })),
   ].filter((mark) => mark.at * 1000 >= window.from && mark.at * 1000 <= window.to);

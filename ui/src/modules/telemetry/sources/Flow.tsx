@@ -156,7 +156,9 @@ function Inlets({ all, sum, x0, x1 }: { all: readonly Inlet[]; sum: number; x0: 
   const gap = all.length > 1 ? Math.min(22, Math.max(13, (HEIGHT - TOP - 16 - used) / (all.length - 1))) : 0;
   let y = TOP;
   let into = TOP;
+  let quiet = 0;
   return all.map((inlet, index) => {
+    if (inlet.rate === 0) quiet += 1;
     const h = heights[index] ?? LEAST;
     const top = y;
     const slot = into;
@@ -170,6 +172,7 @@ function Inlets({ all, sum, x0, x1 }: { all: readonly Inlet[]; sum: number; x0: 
         h={h}
         slot={slot}
         share={inlet.rate * k}
+        quiet={quiet}
         x0={x0}
         x1={x1}
       />
@@ -183,16 +186,18 @@ interface NodeProps {
   h: number;
   slot: number;
   share: number;
+  /** Which of the silent ones it is, from 1. */
+  quiet: number;
   x0: number;
   x1: number;
 }
 
-function InletNode({ inlet, top, h, slot, share, x0, x1 }: NodeProps) {
+function InletNode({ inlet, top, h, slot, share, quiet, x0, x1 }: NodeProps) {
   const middle = top + h / 2;
   const tall = h > TALL;
   const words = inlet.rate > 0 ? rate(inlet.rate) : inlet.state;
   const m = (x0 + x1) / 2;
-  const end = Math.max(slot, TOP + BAR) + 14;
+  const end = TOP + BAR + 5 + quiet * 9;
   return (
     <g>
       {inlet.rate > 0 ? (

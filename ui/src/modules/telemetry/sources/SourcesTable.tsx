@@ -1,5 +1,6 @@
 import type { Source } from "../../../api/sources";
 import { age } from "../../../ui/format";
+import { useSteps } from "../../../ui/More";
 import { Empty } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
 import { Spark } from "../../../ui/svg";
@@ -47,6 +48,8 @@ interface Props {
 
 export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
   const now = useNow(1000);
+  const sorted = [...sources].sort(worstFirst);
+  const { shown, more } = useSteps(sorted);
   if (sources.length === 0) {
     return (
       <Panel title="Sources">
@@ -66,7 +69,6 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
       </Panel>
     );
   }
-  const sorted = [...sources].sort(worstFirst);
   return (
     <Panel title="Sources" meta={`${sources.length}, worst first`} id="sources">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
@@ -96,7 +98,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
             </tr>
           </thead>
           <tbody>
-            {sorted.map((source) => (
+            {shown.map((source) => (
               <tr key={source.id} data-source={source.id}>
                 <td className="k nowrap">
                   <button
@@ -119,7 +121,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
                   <Spark
                     points={ratePoints(source, now)}
                     window={{ from: now - 60 * MINUTE, to: now }}
-                    least={Math.max(1, ...source.rates) * 0.6}
+                    least={Math.max(1, ...source.rates) * 0.3}
                   />
                 </td>
                 <td className="r">{rate(source.rate_per_s)}</td>
@@ -135,6 +137,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
           </tbody>
         </table>
       </section>
+      {more}
     </Panel>
   );
 }

@@ -88,11 +88,45 @@ export const HINTS: Record<Client, string> = {
   Python: "None is now, by the server's clock. AsyncClient has the same calls.",
 };
 
+export const READERS = ["Grafana", "Python", "curl"] as const;
+export type Reader = (typeof READERS)[number];
+
+interface ReadFacts {
+  origin: string;
+  key: string;
+  sensor: string;
+}
+
+const READ: Record<Reader, (facts: ReadFacts) => string> = {
+  Grafana: ({ origin, key }) => `# provisioning/datasources/plainview.yaml
+apiVersion: 1
+datasources:
+  - name: Plainview
+    type: prometheus
+    url: ${origin}
+    jsonData:
+      httpHeaderName1: Authorization
+    secureJsonData:
+      httpHeaderValue1: Bearer ${key}`,
+
+  Python: ({ origin, key, sensor }) => `# pip install 'plainview[pandas]'
+from plainview import Client
+
+with Client("${origin}", "${key}") as plainview:
+    readings = plainview.query(["${sensor}"], "-6h")
+    print(readings.to_pandas())`,
+
+  curl: ({ origin, key, sensor }) => `curl -H "Authorization: Bearer ${key}" \\
+  '${origin}/api/v1/sensors/readings?sensor=${sensor}&format=csv'`,
+};
+
+export const readSnippet = (reader: Reader, facts: ReadFacts): string => READ[reader](facts);
+
 /** `ingest-7`: the first number that no key has. */
-export function freshName(taken: readonly string[]): string {
+export function freshName(taken: readonly string[], stem = "ingest"): string {
   let n = 1;
-  while (taken.includes(`ingest-${n}`)) n += 1;
-  return `ingest-${n}`;
+  while (taken.includes(`${stem}-${n}`)) n += 1;
+  return `${stem}-${n}`;
 }
 
 /** `p-4`: an asset that the site does not have yet, so that the first sample is seen to be new. */
