@@ -190,7 +190,7 @@ export function TopBar({ theme, onPalette, onTheme, onMessages }: Props) {
       <span className="desk-c">
         <RangePill />
       </span>
-      <span className="pill still desk">
+      <span className="pill still desk clock-pill">
         <MiniHistory alerts={alerts} />
         <b>{lost ? "Last known" : "Live"}</b>
         <span className="dim num">{clockSeconds(lost ? (stream.lostSince ?? now) : now)}</span>
