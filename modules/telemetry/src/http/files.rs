@@ -210,6 +210,11 @@ impl Tally {
     ) -> Result<(), Problem> {
         let Chunk { readings, rows, refused, refused_total } = chunk;
         self.rejected += refused_total;
+        let source = SourceId::new(Protocol::File, &caller.name);
+        if let Some((row, field, reason)) = refused.first() {
+            let why = format!("row {row}: {field}: {reason}");
+            service.note_unread(&source, usize::try_from(refused_total).unwrap_or(0), &why);
+        }
         for (row, field, reason) in refused {
             self.name(row, &field, reason);
         }
@@ -218,7 +223,7 @@ impl Tally {
             return Ok(());
         }
         let delivery = Delivery {
-            source: SourceId::new(Protocol::File, &caller.name),
+            source,
             origin: self.origin,
             correlation: Some(self.correlation_id),
             received: service.clock.now(),

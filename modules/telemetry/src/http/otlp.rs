@@ -84,6 +84,7 @@ async fn take(
     encoding: Encoding,
 ) -> Result<Response, Problem> {
     let correlation_id = correlation(headers)?;
+    let source = SourceId::new(Protocol::Otlp, &caller.name);
     service.ensure_loaded().await?;
     let received = service.clock.now();
     let mut exported = Reader {
@@ -93,13 +94,14 @@ async fn take(
     }
     .read(body, encoding)
     .map_err(|error| {
+        service.note_unread(&source, 0, &error.to_string());
         let deep = (encoding == Encoding::Json).then(|| web::too_deep(body)).flatten();
         deep.unwrap_or_else(|| unreadable(&error))
     })?;
     let mut receipt = Receipt::default();
     if !exported.rows.readings.is_empty() {
         let delivery = Delivery {
-            source: SourceId::new(Protocol::Otlp, &caller.name),
+            source: source.clone(),
             origin: Origin::Real,
             correlation: Some(correlation_id),
             received,
@@ -108,6 +110,9 @@ async fn take(
         receipt = service.take(delivery, &exported.rows.hints).await?;
     }
     service.count_unreadable(&exported.rows);
+    if let Some(first) = exported.rows.refused.first() {
+        service.note_unread(&source, exported.rows.refused_total, &first.reason);
+    }
     answer(&exported, &receipt, encoding)
 }
 

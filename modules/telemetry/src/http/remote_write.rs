@@ -44,14 +44,16 @@ pub(crate) async fn write(
     let correlation_id = correlation(&headers)?;
     let received = service.clock.now();
     service.ensure_loaded().await?;
-    let plain = remote_write::unpack(&body).map_err(|error| unreadable(&error))?;
+    let source = SourceId::new(Protocol::RemoteWrite, &caller.name);
+    let mut written = read(&service, &body).map_err(|error| {
+        service.note_unread(&source, 0, &error.to_string());
+        unreadable(&error)
+    })?;
     drop(body);
-    let mut written = read(&service, &plain).map_err(|error| unreadable(&error))?;
-    drop(plain);
     service.describe_metrics(std::mem::take(&mut written.families)).await?;
     let mut rows = std::mem::take(&mut written.rows);
     let delivery = Delivery {
-        source: SourceId::new(Protocol::RemoteWrite, &caller.name),
+        source: source.clone(),
         origin: Origin::Real,
         correlation: Some(correlation_id),
         received,
@@ -68,16 +70,19 @@ pub(crate) async fn write(
         return Ok(StatusCode::NO_CONTENT);
     }
     let errors = faults(&rows, &receipt, |row, field| format!("timeseries[{row}].{field}"));
-    Err(refused(receipt.accepted, rejected, errors))
+    let problem = refused(receipt.accepted, rejected, errors);
+    service.note_unread(&source, rows.refused_total, problem.detail.as_deref().unwrap_or_default());
+    Err(problem)
 }
 
-fn read(service: &Telemetry, plain: &[u8]) -> Result<Written, SenseError> {
+fn read(service: &Telemetry, body: &[u8]) -> Result<Written, SenseError> {
+    let plain = remote_write::unpack(body)?;
     Reader {
         mapping: &service.settings.mapping,
         lookup: &|sensor| service.known(sensor),
         family: &|name| service.family(name),
     }
-    .read(plain)
+    .read(&plain)
 }
 
 /// Remote-write 2.0 has another message under the same path; a sender that hears 415 falls back

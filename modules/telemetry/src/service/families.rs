@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{SensorKey, SensorKind};
+use sense::SourceId;
 use sense::labels::{Family, KnownSensor, NAME, kind_of, unit_of_word};
 use sense::remote_write::family_of;
 use serde_json::Value;
@@ -46,6 +47,16 @@ impl Families {
 }
 
 impl Telemetry {
+    /// Notes in the health of a source what a door could not read of it: how many rows, and why
+    /// the first of them.
+    pub(crate) fn note_unread(&self, source: &SourceId, refused: usize, why: &str) {
+        let now = self.clock.now();
+        if refused > 0 {
+            self.sources.heard(source, now, (0, refused), None);
+        }
+        self.sources.board.trouble(source, why, now);
+    }
+
     /// What a door asks about a sensor while it reads a body.
     pub(crate) fn known(&self, key: &SensorKey) -> Option<KnownSensor> {
         let entry = self.registry.get(key)?;
