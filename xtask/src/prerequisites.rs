@@ -20,6 +20,7 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
         needed_for: "records on Postgres",
     },
     Package { name: "mosquitto", program: "/usr/sbin/mosquitto", needed_for: "MQTT" },
+    Package { name: "mosquitto-clients", program: "/usr/bin/mosquitto_pub", needed_for: "MQTT" },
     Package {
         name: "prometheus",
         program: "/usr/bin/prometheus",
