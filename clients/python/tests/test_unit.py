@@ -249,11 +249,9 @@ async def anext_(stream: Any) -> Any:
     return await stream.__anext__()
 
 
-def test_the_clients_have_the_same_methods() -> None:
-    def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
-
-    assert public(Client) == public(AsyncClient)
+def test_the_sync_client_is_made_of_the_async_one() -> None:
+    tool = Path(__file__).parents[1] / "tools" / "unasync.py"
+    subprocess.run([sys.executable, str(tool), "--check"], check=True)
 
 
 def test_the_package_needs_nothing_but_httpx() -> None:

@@ -1,4 +1,4 @@
-"""The client that waits for each answer."""
+"""The client that waits for each answer. Made of `_async.py` by `tools/unasync.py`."""
 
 from __future__ import annotations
 
@@ -245,7 +245,8 @@ class Client:
         """
         wanted = None if sensors is None else set(calls.names(sensors))
         if wanted is not None and len(wanted) == 1:
-            found = [s for s in self.sensors(q=next(iter(wanted))) if s.key in wanted]
+            part = next(iter(wanted))
+            found = [s for s in self.sensors(q=part) if s.key in wanted]
         else:
             found = [s for s in self.sensors() if wanted is None or s.key in wanted]
         return {sensor.key: sensor.latest for sensor in found}
