@@ -136,8 +136,8 @@ function drawOver(plot: uPlot, props: Props, ink: Record<string, string>): void 
   ctx.textBaseline = "alphabetic";
   for (const shade of props.shades) shadeLabel(plot, shade, ink);
   newest(plot, props, ink);
-  let taken = Number.NEGATIVE_INFINITY;
-  for (const mark of [...props.marks].sort((a, b) => a.at - b.at)) {
+  if (props.first) eventHeads(plot, props, ink);
+  for (const mark of props.marks) {
     if (mark.at < props.view.from || mark.at > props.view.to) continue;
     const x = plot.valToPos(mark.at, "x", true);
     if (mark.priority) {
@@ -162,33 +162,47 @@ function drawOver(plot: uPlot, props: Props, ink: Record<string, string>): void 
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      if (props.first) taken = eventHead(plot, mark.label, x, taken, ink);
     }
   }
   ctx.restore();
 }
 
-/** The words of an event above the first strip, with the point that the dashed line hangs from. Up to
- *  `taken` another one stands already; returns up to where now. */
-function eventHead(plot: uPlot, text: string, x: number, taken: number, ink: Record<string, string>): number {
+/** Above the first strip: the points that the dashed lines of events hang from, with their words where
+ *  these run into neither another one nor the edge. */
+function eventHeads(plot: uPlot, { marks, view }: Props, ink: Record<string, string>): void {
   const { ctx, bbox } = plot;
   const px = devicePixelRatio;
-  const wide = ctx.measureText(text).width;
-  const left = x + wide + 12 * px > bbox.left + bbox.width;
   const y = bbox.top - 12 * px;
+  const events = marks
+    .filter((mark) => !mark.priority && mark.at >= view.from && mark.at <= view.to)
+    .sort((a, b) => a.at - b.at)
+    .map((mark) => ({ label: mark.label, x: plot.valToPos(mark.at, "x", true) }));
   ctx.setLineDash([]);
   ctx.fillStyle = ink.ink ?? "";
-  ctx.beginPath();
-  ctx.moveTo(x - 5 * px, y);
-  ctx.lineTo(x + 5 * px, y);
-  ctx.lineTo(x, y + 8 * px);
-  ctx.fill();
-  const from = left ? x - wide - 9 * px : x - 5 * px;
-  if (from < taken) return Math.max(taken, x + 8 * px);
-  ctx.textAlign = left ? "right" : "left";
+  for (const { x } of events) {
+    ctx.beginPath();
+    ctx.moveTo(x - 5 * px, y);
+    ctx.lineTo(x + 5 * px, y);
+    ctx.lineTo(x, y + 8 * px);
+    ctx.fill();
+  }
   ctx.fillStyle = ink["ink-2"] ?? "";
-  ctx.fillText(text, left ? x - 9 * px : x + 9 * px, y + 8 * px);
-  return left ? x + 8 * px : x + wide + 16 * px;
+  let taken = Number.NEGATIVE_INFINITY;
+  for (const [i, { label, x }] of events.entries()) {
+    const wide = ctx.measureText(label).width + 14 * px;
+    const next = (events[i + 1]?.x ?? Number.POSITIVE_INFINITY) - 6 * px;
+    if (x + wide < Math.min(next, bbox.left + bbox.width + RIGHT * px)) {
+      ctx.textAlign = "left";
+      ctx.fillText(label, x + 9 * px, y + 8 * px);
+      taken = x + wide;
+    } else if (x - wide > taken) {
+      ctx.textAlign = "right";
+      ctx.fillText(label, x - 9 * px, y + 8 * px);
+      taken = x + 6 * px;
+    } else {
+      taken = Math.max(taken, x + 6 * px);
+    }
+  }
 }
 
 /** Text on a plot, with a rim of the ground so that lines do not run through it. */

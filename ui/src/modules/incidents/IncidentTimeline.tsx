@@ -223,6 +223,7 @@ function Drawing(props: Props & { width: number }) {
           key={sensor.key}
           sensor={sensor}
           series={series.get(sensor.key)}
+          until={Math.max(now, foundAt)}
           x={x}
           left={x0}
           right={x1}
@@ -370,6 +371,8 @@ function AlarmBar({
 interface SignalProps {
   sensor: Sensor;
   series: Series | undefined;
+  /** The picture's now: the readings are a little ahead of it. */
+  until: number;
   x: Scale;
   left: number;
   right: number;
@@ -377,10 +380,10 @@ interface SignalProps {
   phone: boolean;
 }
 
-function Signal({ sensor, series, x, left, right, top, phone }: SignalProps) {
+function Signal({ sensor, series, until, x, left, right, top, phone }: SignalProps) {
   const name = sensorName(sensor.key);
   const long = name.length > NAME_FITS;
-  const points = pointsOf(series);
+  const points = pointsOf(series).filter(([at]) => at <= until);
   const [low, high] = extent(points.map((p) => p[1]));
   const pad = (high - low || 1) * 0.12;
   const bottom = top + SIGNAL_ROW - 8;
