@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod broker;
 mod browser;
 mod command_line;
+mod doors;
 mod faults;
 mod golden_path;
 mod harness;
@@ -24,4 +26,5 @@ mod readings_out;
 mod receivers;
 mod recording;
 mod sources;
+mod sparkplug;
 mod sse;

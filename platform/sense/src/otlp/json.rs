@@ -2,8 +2,9 @@
 //! numbers as text or as numbers, enumerations as numbers.
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, Error as _, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::point::{Body, DELTA, Distribution, Metric, NO_RECORDED_VALUE, Point, Shape};
 use super::{Intake, Speaker};
@@ -152,33 +153,15 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
+/// Read from its text: to the last bit, as the standard library does.
 impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = f64;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number, as number or as text")
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<f64, E> {
-                Ok(value)
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<f64, E> {
-                Ok(value as f64)
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<f64, E> {
-                Ok(value as f64)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
-                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Reader).map(Self)
+        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+        let quoted = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let text = quoted.unwrap_or(raw);
+        text.parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom(format!("`{}` is no number", excerpt(text, 40))))
     }
 }
 

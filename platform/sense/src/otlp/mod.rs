@@ -30,7 +30,7 @@ use point::{Figure, Metric, Point, Shape, figures};
 pub use response::{partial_success, status};
 
 /// Readings that one body may become.
-pub const READINGS_MAX: usize = 250_000;
+pub const READINGS_MAX: usize = 100_000;
 /// Bytes of a JSON body: it is read whole before it is turned into readings.
 pub const JSON_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Buckets of one histogram, quantiles of one summary.

@@ -156,6 +156,20 @@ fn a_point_without_a_value_makes_the_last_one_old() {
 }
 
 #[test]
+fn numbers_of_json_are_read_to_the_last_bit() {
+    for value in [0.020684058999999998, 1795287125.7839723, f64::MAX, f64::MIN_POSITIVE, -0.1] {
+        for written in [serde_json::json!(value), serde_json::json!(value.to_string())] {
+            let points = serde_json::json!([{"asDouble": written}]);
+            let metric = serde_json::json!({"name": "m", "gauge": {"dataPoints": points}});
+            let read = read(&json(&metric), Encoding::Json);
+            assert_eq!(read.rows.readings[0].value.to_bits(), value.to_bits());
+        }
+    }
+    let wrong = serde_json::json!({"name": "m", "gauge": {"dataPoints": [{"asDouble": "x"}]}});
+    assert!(read_with(&json(&wrong), Encoding::Json, None).is_err());
+}
+
+#[test]
 fn attributes_of_every_type_become_text() {
     let exported = read(
         &json(
