@@ -383,6 +383,21 @@ describe("the explorer", () => {
       assert.match(await page.locator("h1").innerText(), /11:45 to .*12:15$/);
     }));
 
+  it("opens what a shaded stretch rests on", async () => {
+    const [anomaly] = await until("an anomaly", async () => {
+      const all = await list("/anomalies");
+      return all.length > 0 && all;
+    });
+    const at = Date.parse(anomaly.started_at);
+    await withPage({}, async (page) => {
+      await open(page, `/workbench?s=${anomaly.sensor}&from=${at - 600_000}&to=${at + 600_000}`);
+      const panel = page.getByRole("region", { name: "Anomalies in this window" });
+      await panel.getByRole("button").first().click();
+      await page.locator("dialog.drawer figure.evidence svg.plot .l1").waitFor();
+      assert.ok(new URL(page.url()).searchParams.has("anomaly"));
+    });
+  });
+
   it("follows a finger on a phone", () =>
     withPage({ size: "phone" }, async (page) => {
       await open(page, "/workbench?range=1h&s=north/km-00/flow");

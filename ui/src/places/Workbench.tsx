@@ -18,6 +18,7 @@ import {
 } from "../api/queries";
 import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
 import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
+import { AnomalyDrawer, AnomalyList, inView } from "../modules/telemetry/AnomalyList";
 import { SensorList } from "../modules/telemetry/SensorList";
 import { type SensorMarks, Stack } from "../modules/telemetry/Stack";
 import { type Trouble, worseFirst } from "../modules/telemetry/units";
@@ -235,6 +236,7 @@ function useSteps() {
 }
 
 interface Change {
+  anomaly?: string;
   s?: string;
   from?: number;
   to?: number;
@@ -257,6 +259,10 @@ function Explore() {
   const { series, query, there } = useReadings(own, window, live);
   const marksOf = useMarks(window, live, troubles);
   const events = useEventMarks(own);
+  const found = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
+  const anomalies = useMemo(() => inView(found, own, window), [found, own, window]);
+  const opened = found.find((each) => each.anomaly_id === search.anomaly);
+  const now = useNow(10_000);
   const steps = useSteps();
 
   const go = useCallback(
@@ -379,8 +385,10 @@ function Explore() {
               <Loading what={`Reading ${label}`} />
             </Panel>
           )}
+          <AnomalyList anomalies={anomalies} now={now} onOpen={(anomaly) => go({ anomaly })} />
         </div>
       </div>
+      {opened ? <AnomalyDrawer anomaly={opened} onClose={() => go({ anomaly: undefined }, true)} /> : null}
     </>
   );
 }

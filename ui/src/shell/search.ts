@@ -79,6 +79,8 @@ export interface WorkbenchSearch {
   /** What the value axes show. */
   y?: (typeof WORKBENCH_SCALES)[number];
   run?: string;
+  /** The anomaly whose evidence is open. */
+  anomaly?: string;
 }
 
 export function workbenchSearch(raw: Raw): WorkbenchSearch {
@@ -92,6 +94,7 @@ export function workbenchSearch(raw: Raw): WorkbenchSearch {
     to: fixed ? to : undefined,
     y: oneOf(raw.y, WORKBENCH_SCALES),
     run: text(raw.run),
+    anomaly: text(raw.anomaly),
   };
 }
 

@@ -1,0 +1,121 @@
+import type { Window } from "../../api/queries";
+import type { Anomaly } from "../../api/types";
+import { Dialog } from "../../ui/Dialog";
+import { clockSeconds, duration, moment, number, quantity, sensorName } from "../../ui/format";
+import { Panel } from "../../ui/Panel";
+import { Evidence } from "./Evidence";
+import { aboutTime } from "./evidence";
+
+const SHOWN = 8;
+const HALF_DAY_MS = 43_200_000;
+
+/** Those of `sensors` that touch the window, the surest first. */
+export function inView(anomalies: readonly Anomaly[], sensors: readonly string[], window: Window): Anomaly[] {
+  return anomalies
+    .filter((anomaly) => sensors.includes(anomaly.sensor))
+    .filter(
+      (anomaly) =>
+        Date.parse(anomaly.started_at) <= window.to &&
+        (anomaly.cleared_at == null || Date.parse(anomaly.cleared_at) >= window.from),
+    )
+    .sort((a, b) => b.score - a.score || Date.parse(b.started_at) - Date.parse(a.started_at));
+}
+
+interface Props {
+  anomalies: readonly Anomaly[];
+  now: number;
+  onOpen: (id: string) => void;
+}
+
+/** What the shaded stretches of the plots are; each opens what it rests on. */
+export function AnomalyList({ anomalies, now, onOpen }: Props) {
+  if (anomalies.length === 0) return null;
+  const shown = anomalies.slice(0, SHOWN);
+  const at = (time: string) =>
+    now - Date.parse(time) < HALF_DAY_MS ? clockSeconds(time) : moment(time, now);
+  return (
+    <Panel
+      title="Anomalies in this window"
+      meta={
+        shown.length < anomalies.length
+          ? `${shown.length} of ${anomalies.length}, surest first`
+          : "surest first"
+      }
+    >
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section className="scroll" tabIndex={0} aria-label="Anomalies table">
+        <table className="tbl">
+          <thead>
+            <tr>
+              <th scope="col">Where</th>
+              <th scope="col">Rule</th>
+              <th scope="col" className="r">
+                Score
+              </th>
+              <th scope="col" className="r">
+                Value
+              </th>
+              <th scope="col">Began</th>
+              <th scope="col">Lasts</th>
+              <th scope="col" className="hide-phone">
+                Detector
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((anomaly) => (
+              <tr key={anomaly.anomaly_id}>
+                <td className="k nowrap">
+                  <button
+                    type="button"
+                    className="linky plain"
+                    aria-haspopup="dialog"
+                    onClick={() => onOpen(anomaly.anomaly_id)}
+                  >
+                    {sensorName(anomaly.sensor)}
+                    <span className="sr">, evidence</span>
+                  </button>
+                </td>
+                <td>{anomaly.rule}</td>
+                <td className="r">{number(anomaly.score)}</td>
+                <td className="r nowrap">
+                  {aboutTime(anomaly) ? duration(anomaly.value) : quantity(anomaly.value, anomaly.unit)}
+                </td>
+                <td className="nowrap">{at(anomaly.started_at)}</td>
+                <td className="nowrap">
+                  {duration(
+                    ((anomaly.cleared_at ? Date.parse(anomaly.cleared_at) : now) -
+                      Date.parse(anomaly.started_at)) /
+                      1000,
+                  )}
+                  {anomaly.cleared_at ? "" : ", goes on"}
+                </td>
+                <td className="mono nowrap hide-phone">
+                  {anomaly.detector.name} {anomaly.detector.version}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </Panel>
+  );
+}
+
+export function AnomalyDrawer({ anomaly, onClose }: { anomaly: Anomaly; onClose: () => void }) {
+  return (
+    <Dialog
+      title={`Anomaly of ${sensorName(anomaly.sensor)}`}
+      lead={`${anomaly.severity}, ${anomaly.state}`}
+      onClose={onClose}
+      drawer
+      foot={
+        <button type="button" className="btn quiet" onClick={onClose}>
+          Close <kbd className="hide-phone">Esc</kbd>
+        </button>
+      }
+    >
+      <Evidence anomaly={anomaly} />
+    </Dialog>
+  );
+}
