@@ -35,7 +35,7 @@ pub(super) const COUNT_MAX: usize = 1 << 21;
 /// Writes times, counts or ids.
 pub(super) fn put_ints(values: &[i64], out: &mut Vec<u8>) -> Result<(), SeriesError> {
     let base = values.first().copied().unwrap_or(0);
-    let step = step(values);
+    let (step, periodic) = step(values);
     let mut rest: Vec<i64> = values
         .iter()
         .enumerate()
@@ -45,14 +45,27 @@ pub(super) fn put_ints(values: &[i64], out: &mut Vec<u8>) -> Result<(), SeriesEr
     if unit > 1 {
         rest.iter_mut().for_each(|r| *r /= unit);
     }
-    put_rest(base, step, unit, &rest, out)
+    let order = order(&rest);
+    if order == 0 || !periodic || step % unit != 0 {
+        return put_rest((base, step, unit), &rest, (ModeSpec::Classic, order), out);
+    }
+    // With readings missing here and there: which step of the grid, and how far from it. Half a
+    // step more keeps jitter from falling into the step before.
+    let (beat, half) = (step / unit, step / unit / 2);
+    let whole = rest
+        .iter()
+        .enumerate()
+        .map(|(i, r)| r.wrapping_add(beat.wrapping_mul(i as i64)).wrapping_add(half));
+    rest = whole.collect();
+    let base = base.wrapping_sub(half.wrapping_mul(unit));
+    let mode = ModeSpec::TryIntMult(beat.unsigned_abs());
+    put_rest((base, 0, unit), &rest, (mode, 1), out)
 }
 
 fn put_rest(
-    base: i64,
-    step: i64,
-    unit: i64,
+    (base, step, unit): (i64, i64, i64),
     rest: &[i64],
+    (mode, order): (ModeSpec, usize),
     out: &mut Vec<u8>,
 ) -> Result<(), SeriesError> {
     let (low, high) = rest.iter().fold((0, 0), |(low, high), r| (*r.min(&low), *r.max(&high)));
@@ -70,8 +83,8 @@ fn put_rest(
     }
     let config = ChunkConfig::default()
         .with_compression_level(COMPRESSION_LEVEL)
-        .with_mode_spec(ModeSpec::Classic)
-        .with_delta_spec(DeltaSpec::TryConsecutive(order(rest)));
+        .with_mode_spec(mode)
+        .with_delta_spec(DeltaSpec::TryConsecutive(order));
     let bytes = if narrow {
         let narrow: Vec<i32> = rest.iter().map(|r| *r as i32).collect();
         pco::standalone::simple_compress(&narrow, &config)
@@ -126,7 +139,8 @@ pub(super) fn put_floats(values: &[f64], out: &mut Vec<u8>) -> Result<(), Series
         out.push(places as u8);
         let base = ints.first().copied().unwrap_or(0);
         let rest: Vec<i64> = ints.iter().map(|int| int - base).collect();
-        return put_rest(base, 0, 1, &rest, out);
+        let spec = (ModeSpec::Classic, order(&rest));
+        return put_rest((base, 0, 1), &rest, spec, out);
     }
     out.push(FLOATS);
     let config = ChunkConfig::default().with_compression_level(COMPRESSION_LEVEL);
@@ -203,28 +217,27 @@ fn decimals(values: &[f64]) -> Option<(usize, Vec<i64>)> {
 }
 
 /// The distance from one to the next, where there is such a thing; a round number if possible,
-/// so that what is left over is round as well.
-fn step(values: &[i64]) -> i64 {
+/// so that what is left over is round as well. And whether most are that far apart.
+fn step(values: &[i64]) -> (i64, bool) {
     let (Some(first), Some(last), count) = (values.first(), values.last(), values.len() as i64)
     else {
-        return 0;
+        return (0, false);
     };
-    let Some(length) = last.checked_sub(*first).filter(|_| count > 2) else { return 0 };
+    let Some(length) = last.checked_sub(*first).filter(|_| count > 2) else { return (0, false) };
     let every = values.len() / SAMPLES + 1;
     let pairs = values.windows(2).step_by(every);
     let mut sample: Vec<i64> = pairs.map(|pair| pair[1].wrapping_sub(pair[0])).collect();
     sample.sort_unstable();
     // Half of all steps lie between these.
     let (low, high) = (sample[sample.len() / 4], sample[sample.len() * 3 / 4]);
-    let Some(jitter) = high.checked_sub(low) else { return 0 };
+    let Some(jitter) = high.checked_sub(low) else { return (0, false) };
     let over_all = rounded(length / (count - 1), jitter / count + 1);
     let usual = rounded(sample[sample.len() / 2], jitter);
     // A gap spoils the one, a slow drift the other.
     if over_all == usual || spread(values, over_all) <= spread(values, usual) {
-        over_all
-    } else {
-        usual
+        return (over_all, over_all == usual && usual > 1 && jitter < usual / 4);
     }
+    (usual, usual > 1 && jitter < usual / 4)
 }
 
 /// The roundest number that is near enough.
@@ -405,6 +418,9 @@ mod tests {
             .enumerate()
             .map(|(i, at)| at + if i > 2_000 { 777_000_000 } else { 0 })
             .collect();
-        assert!(ints_back(&gap).1 < 4_000 * 60 / 100);
+        assert!(ints_back(&gap).1 < 4_000 * 40 / 100);
+        // Nor must readings that are missing here and there.
+        let some: Vec<i64> = jitter.iter().copied().filter(|at| at / 1_000_000 % 11 > 0).collect();
+        assert!(ints_back(&some).1 < some.len() * 45 / 100);
     }
 }

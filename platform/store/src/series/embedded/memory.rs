@@ -153,16 +153,43 @@ pub(super) fn in_order(slots: &mut Vec<Slot>, mut replaced: impl FnMut(Slot, Slo
     if slots.is_sorted_by(|a, b| a.at < b.at) {
         return;
     }
-    // Stable: within one batch the later position wins.
-    slots.sort_by_key(|slot| (slot.at, slot.offset()));
-    slots.dedup_by(|later, kept| {
-        if later.at != kept.at {
-            return false;
+    // Most come in order even where some are late: only those are sorted.
+    let mut late = Vec::new();
+    let mut newest = i64::MIN;
+    slots.retain(|slot| {
+        let on_time = slot.at > newest;
+        if on_time {
+            newest = slot.at;
+        } else {
+            late.push(*slot);
         }
-        replaced(*kept, *later);
-        *kept = *later;
-        true
+        on_time
     });
+    // Stable: within one batch the later position wins.
+    late.sort_by_key(|slot| (slot.at, slot.offset()));
+    let on_time = std::mem::take(slots);
+    slots.reserve(on_time.len() + late.len());
+    let mut put = |slot: Slot| match slots.last_mut() {
+        Some(last) if last.at == slot.at => {
+            let (old, new) =
+                if last.offset() <= slot.offset() { (*last, slot) } else { (slot, *last) };
+            replaced(old, new);
+            *last = new;
+        }
+        _ => slots.push(slot),
+    };
+    let mut late = late.into_iter().peekable();
+    for slot in on_time {
+        while let Some(before) = late.next_if(|late| late.at < slot.at) {
+            put(before);
+        }
+        put(slot);
+        // Among those of one time the one that was first in order came first of all.
+        while let Some(same) = late.next_if(|late| late.at == slot.at) {
+            put(same);
+        }
+    }
+    late.for_each(put);
 }
 
 /// The newest batches, for those who follow the log closely.

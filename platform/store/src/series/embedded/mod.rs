@@ -28,6 +28,7 @@ mod scrub;
 mod seal;
 mod segment;
 mod series;
+mod wal;
 mod walk;
 mod writer;
 
@@ -274,8 +275,14 @@ impl Embedded {
         })?;
         let log_path = options.dir.join("log.db");
         let wal_bytes = fs::metadata(options.dir.join("log.db-wal")).map_or(0, |wal| wal.len());
+        let cut_off = wal::lost(&options.dir.join("log.db-wal"))?;
         let log = LogFile::create(&log_path, options.durability)?;
         let mut opened = log.opened()?;
+        if cut_off > 0 {
+            opened
+                .blemishes
+                .push(format!("{cut_off} transactions behind a damaged frame are lost"));
+        }
         let clock = Arc::clone(&options.clock);
         let found = Days::open(
             options.dir.join("days"),

@@ -226,3 +226,38 @@ async fn a_flipped_bit_anywhere_in_the_log_is_noticed() {
     }
     assert!(refused + lost > FLIPS / 20, "{refused} refused, {lost} lost");
 }
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_write_ahead_log_is_noticed() {
+    let fixture = Fixture::new();
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    for i in 0..12 {
+        store.append(batch(id, i * 10..(i + 1) * 10)).await.unwrap();
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(&fixture.options.dir, copy.path());
+    drop(fs::remove_file(copy.path().join("log.db-shm")));
+    let sound = fs::read(copy.path().join("log.db-wal")).unwrap();
+    assert!(sound.len() > 100_000);
+    let whole = all(store, id).await;
+    let (mut lost, mut places) = (0, Places(5));
+    for _ in 0..60 {
+        let place = places.next(sound.len() * 8);
+        let torn = tempfile::tempdir().unwrap();
+        copy_dir(copy.path(), torn.path());
+        flip(&torn.path().join("log.db-wal"), place);
+        let options = EmbeddedOptions::new(torn.path(), SystemClock::shared());
+        let Ok(opened) = Embedded::open(options) else { continue };
+        let status = opened.status().await.unwrap();
+        let seen = opened.range(id, EVER, usize::MAX).await.unwrap_or_default();
+        assert!(whole.starts_with(&seen), "bit {place}");
+        if seen.len() < whole.len() {
+            lost += 1;
+            // The last transaction might never have been acknowledged.
+            let unfinished = seen.len() + 10 >= whole.len();
+            assert!(status.quarantined > 0 || unfinished, "bit {place} went unnoticed");
+        }
+    }
+    assert!(lost > 10, "{lost}");
+}
