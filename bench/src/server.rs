@@ -40,7 +40,7 @@ fn version(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
     let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let mut words = text.split([' ', '\n', ',', '-']);
+    let mut words = text.split([' ', '\n', ',', '-', '+', '~']);
     let found = words.find(|word| {
         let word = word.trim_start_matches('v');
         word.split('.').count() >= 2 && word.starts_with(|c: char| c.is_ascii_digit())
@@ -115,7 +115,7 @@ impl Server {
 
     pub(crate) fn victoria_metrics() -> anyhow::Result<Self> {
         let (dir, port) = (directory()?, free_port()?);
-        let who = format!("VictoriaMetrics {}", version("victoria-metrics", &["-version"]));
+        let who = format!("VictoriaMetrics {}", version("dpkg-query", &["-W", "-f=${Version}", "victoria-metrics"]));
         let mut command = Command::new("victoria-metrics");
         command
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))

@@ -25,10 +25,11 @@ const FLAT_LEARN_MIN: u64 = 200;
 const MISSING_INTERVALS: f64 = 3.0;
 const MISSING_LEARNED_INTERVALS: f64 = 10.0;
 const MISSING_LONG_INTERVALS: f64 = 5.0;
-/// Late readings: weight of one reading in the share, and the shares to start and to end.
-const LATE_WEIGHT: f64 = 1.0 / 32.0;
-const LATE_ONSET: f64 = 0.3;
-const LATE_CLEAR: f64 = 0.05;
+/// Steps back in time: weight of one reading in the share, and the shares to start and to end. A
+/// batch that comes late, however long, is one step back; times in no order are one in two.
+const BACK_WEIGHT: f64 = 1.0 / 64.0;
+const BACK_ONSET: f64 = 0.3;
+const BACK_CLEAR: f64 = 0.05;
 /// A unit jump leaves the old level by this many spreads and holds for this many readings.
 const UNIT_SPREADS: f64 = 10.0;
 const UNIT_CONFIRM: u32 = 5;
@@ -82,7 +83,9 @@ pub(super) struct RuleBook {
     heard_at: Option<i64>,
     interval: TypicalInterval,
     #[serde(with = "crate::exact::one")]
-    late_share: f64,
+    back_share: f64,
+    /// Event time of the reading that came before, whatever its place in time, µs.
+    before_at: Option<i64>,
     score_calm: u32,
     /// The score is raised since an onset of its own, and whether this reading was one.
     episode: bool,
@@ -214,27 +217,22 @@ impl RuleBook {
         })
     }
 
-    /// Watches how many readings come with times that go back.
-    pub(super) fn order(
-        &mut self,
-        at: i64,
-        behind: bool,
-        before: Baseline,
-        findings: &mut Vec<Finding>,
-    ) {
-        self.late_share += LATE_WEIGHT * (f64::from(u8::from(behind)) - self.late_share);
+    /// Watches how often the times of readings step back.
+    pub(super) fn order(&mut self, at: i64, before: Baseline, findings: &mut Vec<Finding>) {
+        let back = self.before_at.replace(at).is_some_and(|last| at < last);
+        self.back_share += BACK_WEIGHT * (f64::from(u8::from(back)) - self.back_share);
         let on = if self.active.contains(Rule::OutOfOrder) {
-            self.late_share > LATE_CLEAR
+            self.back_share > BACK_CLEAR
         } else {
-            self.late_share > LATE_ONSET
+            self.back_share > BACK_ONSET
         };
         let claim = Claim {
             rule: Rule::OutOfOrder,
             aspect: None,
-            severity: self.late_share,
-            observed: self.late_share,
-            expected: Some((0.0, LATE_ONSET)),
-            limit: Some(LATE_ONSET),
+            severity: self.back_share,
+            observed: self.back_share,
+            expected: Some((0.0, BACK_ONSET)),
+            limit: Some(BACK_ONSET),
         };
         self.turn(on, claim, at, at, before, findings);
     }

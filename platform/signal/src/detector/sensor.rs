@@ -88,8 +88,7 @@ impl SensorDetector {
             return self.repeat(Disposition::Held, findings);
         }
         let late = self.last_at.is_some_and(|last| at <= last);
-        let behind = self.last_at.is_some_and(|last| at < last);
-        self.rules.order(at, behind, self.baseline(), &mut findings);
+        self.rules.order(at, self.baseline(), &mut findings);
         if late {
             return self.repeat(Disposition::Late, findings);
         }

@@ -288,7 +288,7 @@ fn bad_readings_hold_everything() {
 }
 
 #[test]
-fn late_readings_leave_the_score_alone_and_many_are_a_finding() {
+fn late_readings_leave_the_score_alone_and_times_in_no_order_are_a_finding() {
     let mut bench = Bench::new(SensorProfile::default(), 10.0);
     bench.quiet(2, 500, 50.0);
     let before = bench.detector.clone();
@@ -300,11 +300,14 @@ fn late_readings_leave_the_score_alone_and_many_are_a_finding() {
     assert!(verdict.findings.is_empty(), "one late reading is welcome");
     let same = bench.detector.observe(Timestamp::from_micros(bench.micros), 1.0, Quality::Good);
     assert_eq!(same.disposition, Disposition::Late, "a repetition");
-    let mut found = Vec::new();
-    (0..20).for_each(|_| found.extend(bench.detector.observe(old, 1.0, Quality::Good).findings));
+    let at = |step: i64| Timestamp::from_micros(bench.micros - 4_000_000 + step);
+    let late = (0..1_000).map(|step| bench.detector.observe(at(step), 1.0, Quality::Good));
+    assert!(late.flat_map(|v| v.findings).next().is_none(), "a batch that comes late is welcome");
+    let mixed = (0..80).map(|n| bench.detector.observe(at(n * 7_919 % 97), 1.0, Quality::Good));
+    let found: Vec<_> = mixed.flat_map(|verdict| verdict.findings).collect();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].rule, Rule::OutOfOrder);
-    bench.quiet(3, 100, 50.0);
+    bench.quiet(3, 200, 50.0);
     assert_eq!(bench.phases(Rule::OutOfOrder), [Phase::Cleared]);
 }
 
