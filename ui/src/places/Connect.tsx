@@ -23,13 +23,12 @@ const NONE: never[] = [];
 const SIDE = { gridTemplateColumns: "minmax(0,1fr) 420px" };
 
 export function Connect() {
-  const { source: openId } = route.useSearch();
+  const { source: openId, add } = route.useSearch();
   const navigate = useNavigate();
   const client = useQueryClient();
   const list = useQuery(sourcesQuery);
   const may = useMay("engineer");
   const now = useNow();
-  const [adding, setAdding] = useState(false);
   const [editing, setEditing] = useState<Source | null>(null);
   const sources = list.data?.sources ?? NONE;
   const chosen = sources.find((source) => source.id === openId);
@@ -39,6 +38,12 @@ export function Connect() {
       void navigate({ to: "/connect", search: (old) => ({ ...old, source: id }), resetScroll: false }),
     [navigate],
   );
+  const setAdding = (on: boolean) =>
+    void navigate({
+      to: "/connect",
+      search: (old) => ({ ...old, add: on ? ("1" as const) : undefined }),
+      resetScroll: false,
+    });
   const runDoctor = () => {
     for (const queryKey of [["health"], ["agents"], ["dead-letters"], ["sources"]]) {
       void client.invalidateQueries({ queryKey });
@@ -121,13 +126,12 @@ export function Connect() {
           onRemoved={() => open(undefined)}
         />
       ) : null}
-      {adding ? (
+      {add && may.ok ? (
         <SourceDialog
           onClose={() => setAdding(false)}
-          onDone={(made) => {
-            setAdding(false);
-            open(made.id);
-          }}
+          onDone={(made) =>
+            void navigate({ to: "/connect", search: (old) => ({ ...old, add: undefined, source: made.id }) })
+          }
         />
       ) : null}
       {editing ? (

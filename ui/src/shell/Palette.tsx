@@ -65,6 +65,13 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Ent
         run: go(() => navigate({ to: "/connect" })),
       },
       {
+        id: "add-source",
+        icon: "connect",
+        name: "Add a source",
+        hint: "MQTT, Modbus, OPC UA",
+        run: go(() => navigate({ to: "/connect", search: { add: "1" } })),
+      },
+      {
         id: "g",
         icon: "go",
         name: "Golden path",

@@ -101,6 +101,11 @@ export function workbenchSearch(raw: Raw): WorkbenchSearch {
 export interface ConnectSearch {
   /** The source whose panel is open: `mqtt/north`. */
   source?: string;
+  /** A source is being added. */
+  add?: "1";
 }
 
-export const connectSearch = (raw: Raw): ConnectSearch => ({ source: text(raw.source) });
+export const connectSearch = (raw: Raw): ConnectSearch => ({
+  source: text(raw.source),
+  add: text(raw.add) === "1" ? "1" : undefined,
+});

@@ -2,7 +2,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import uPlot from "uplot";
 import type { Priority } from "../api/types";
 import { onThemeChange } from "../shell/theme";
-import { clock, clockSeconds, day, number } from "./format";
+import { clock, clockSeconds, day, number, numberWithin } from "./format";
 import { extent, timeLabel } from "./svg";
 import type { TimeView } from "./view";
 
@@ -250,7 +250,7 @@ function newest(plot: uPlot, props: Props, ink: Record<string, string>): void {
   const y = Math.min(Math.max(plot.valToPos(value, "y", true), bbox.top + 6 * px), bbox.top + bbox.height);
   ctx.textAlign = "left";
   ctx.fillStyle = ink.ink ?? "";
-  ctx.fillText(number(value, props.unit), bbox.left + bbox.width + 7 * px, y + 4 * px);
+  ctx.fillText(numberWithin(value, props.unit, spanOf(plot)), bbox.left + bbox.width + 7 * px, y + 4 * px);
 }
 
 /** As many digits as a step needs: 0.25 needs two. */
@@ -260,6 +260,12 @@ function digitsOf(step: number): number {
     if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return digits;
   }
   return 6;
+}
+
+/** How much the value axis spans now. */
+export function spanOf(plot: uPlot): number {
+  const { min, max } = plot.scales.y ?? {};
+  return min == null || max == null ? 0 : max - min;
 }
 
 /** The words at the crosshair: the time on the first strip, the value beside each point. */
@@ -278,7 +284,7 @@ function tell(plot: uPlot, props: Props): void {
   time.style.left = `${Math.max(30, Math.min(plot.over.clientWidth - 30, x))}px`;
   if (value == null) return;
   const before = x > 70;
-  words.textContent = number(value, props.unit);
+  words.textContent = numberWithin(value, props.unit, spanOf(plot));
   words.style.left = `${x + (before ? -8 : 8)}px`;
   words.style.top = `${Math.max(10, Math.min(plot.over.clientHeight - 10, plot.valToPos(value, "y") + 13))}px`;
   words.style.translate = before ? "-100% -50%" : "0 -50%";
@@ -366,7 +372,8 @@ function options(props: Props, current: () => Props): uPlot.Options {
         space: 26,
         values: (_plot, splits, _axis, _space, step) => {
           const digits = digitsOf(step);
-          return splits.map((v) => v.toFixed(digits).replace("-", "\u2212"));
+          const form = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+          return splits.map((v) => v.toLocaleString("en-US", form).replace("-", "\u2212"));
         },
       },
     ],

@@ -7,6 +7,7 @@ import {
   limit,
   moment,
   number,
+  numberWithin,
   percent,
   quantity,
   readable,
@@ -82,4 +83,12 @@ it("times that a machine wrote are read as times", () => {
     /^Answer before \d+ Nov \d\d:\d\d, or it expires\.$/,
   );
   expect(readable("no time in it")).toBe("no time in it");
+});
+
+it("a value on a plot has the digits that its scale can show", () => {
+  expect(numberWithin(42.6137, "bar", 0.4)).toBe("42.614");
+  expect(numberWithin(42.6137, "bar", 4)).toBe("42.61");
+  expect(numberWithin(42.6137, "bar", 40)).toBe("42.6");
+  expect(numberWithin(-2957.2, "rpm", 100)).toBe("\u22122,957");
+  expect(numberWithin(1, null, 0)).toBe("1.00");
 });

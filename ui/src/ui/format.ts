@@ -24,6 +24,23 @@ export function number(value: number | null | undefined, unit?: string | null): 
   return value < 0 && Number(text.replaceAll(",", "")) !== 0 ? MINUS + text : text;
 }
 
+/** As many digits as tell apart what a scale of this span shows, and never fewer than usual. */
+export function numberWithin(
+  value: number | null | undefined,
+  unit: string | null | undefined,
+  span: number,
+): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const usual = (unit ? DIGITS[unit] : undefined) ?? digitsFor(value);
+  const wanted = span > 0 ? Math.ceil(-Math.log10(span / 50)) : 0;
+  const digits = Math.max(usual, Math.min(6, wanted));
+  const text = Math.abs(value).toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return value < 0 ? MINUS + text : text;
+}
+
 function digitsFor(value: number): number {
   const size = Math.abs(value);
   if (size >= 1000) return 0;

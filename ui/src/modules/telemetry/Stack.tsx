@@ -12,11 +12,19 @@ import type uPlot from "uplot";
 import type { Window } from "../../api/queries";
 import type { Priority, Sensor, Series } from "../../api/types";
 import { DataTable, TableToggle, useWidth } from "../../ui/Figure";
-import { clock, clockSeconds, moment, number, ownName, plural } from "../../ui/format";
+import { clock, clockSeconds, moment, number, numberWithin, ownName, plural } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { extent } from "../../ui/svg";
-import { dataWords, type Mark, type PlotData, type Shade, TimePlot, type YScale } from "../../ui/TimePlot";
+import {
+  dataWords,
+  type Mark,
+  type PlotData,
+  type Shade,
+  spanOf,
+  TimePlot,
+  type YScale,
+} from "../../ui/TimePlot";
 import { useNow } from "../../ui/time";
 import { steer, TimeView } from "../../ui/view";
 import { plotData, within } from "./plotData";
@@ -252,7 +260,9 @@ function useKeyboard(
       if (!plot || share === null || idx == null) continue;
       if (index === 0) words.push(clockSeconds((plot.data[0][idx] ?? 0) * 1000));
       const value = plot.data[1]?.[idx] ?? plot.data[4]?.[idx];
-      words.push(`${ownName(sensor.asset)} ${sensor.measure} ${number(value, sensor.unit)}`);
+      words.push(
+        `${ownName(sensor.asset)} ${sensor.measure} ${numberWithin(value, sensor.unit, spanOf(plot))}`,
+      );
     }
     say(words.join(", "));
   };
@@ -294,8 +304,10 @@ function Strip(props: StripProps) {
   const limits = useMemo(() => limitsOf(sensor), [low, high]);
   const marks = useMemo(() => [...own.marks, ...events], [own.marks, events]);
   useEffect(() => {
-    if (value.current && !hovering.current) value.current.textContent = number(newest, sensor.unit);
-  }, [newest, sensor.unit]);
+    const plot = plots.current.get(sensor.key);
+    if (value.current && !hovering.current)
+      value.current.textContent = numberWithin(newest, sensor.unit, plot ? spanOf(plot) : 0);
+  }, [newest, sensor.unit, sensor.key, plots]);
   const onPlot = useCallback(
     (plot: uPlot | null) => {
       if (plot) plots.current.set(sensor.key, plot);
@@ -340,7 +352,10 @@ function Strip(props: StripProps) {
         onZoom={(a, b) => onZoom(a * 1000, b * 1000)}
         onCursor={(seconds, v) => {
           hovering.current = seconds !== null;
-          if (value.current) value.current.textContent = number(seconds === null ? newest : v, sensor.unit);
+          const plot = plots.current.get(sensor.key);
+          const shown = seconds === null ? newest : v;
+          if (value.current)
+            value.current.textContent = numberWithin(shown, sensor.unit, plot ? spanOf(plot) : 0);
         }}
         onPlot={onPlot}
       />
