@@ -58,8 +58,11 @@ pub(crate) fn of_date(name: &str) -> Option<fn(f64) -> f64> {
     Some(found)
 }
 
-pub(crate) fn with_scalars(name: &str) -> Option<fn(f64, &[f64]) -> Option<f64>> {
-    let found: fn(f64, &[f64]) -> Option<f64> = match name {
+/// Of a value and of scalars; `None` leaves the element out.
+pub(crate) type WithScalars = fn(f64, &[f64]) -> Option<f64>;
+
+pub(crate) fn with_scalars(name: &str) -> Option<WithScalars> {
+    let found: WithScalars = match name {
         "clamp" => |value, params| {
             let &[low, high] = params else { return None };
             (high >= low || high.is_nan() || low.is_nan())

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 
 use crate::expr::{At, Expr, LabelReplace, Matcher, Over, Range, Ranged, Selector, Shift};
-use crate::over::Window;
+use crate::over::{OverFn, Window};
 use crate::rows::{self, ABSENT, Row, is_present};
 use crate::{
     CELLS_MAX, Grid, LOOKBACK_MS, Labels, Limits, PromqlError, SAMPLES_MAX, Sample, Selection,
-    Source, aggregate, binary, histogram, relabel,
+    Source, Take, aggregate, binary, histogram, relabel,
 };
 
 /// Samples looked at between two looks at the clock.
@@ -107,8 +107,7 @@ impl<'a> Evaluator<'a> {
             }
             Expr::Over(over) => self.over(over, grid),
             Expr::AbsentOver { range, labels } => {
-                let count = |_: &Window<'_>, _: &[f64]| Ok(Some(1.0));
-                let found = self.windows(range, grid, &[], true, &count)?;
+                let found = self.windows(range, grid, &[], true, |_, _| Ok(Some(1.0)))?;
                 Ok(absent(&found, labels, grid))
             }
             Expr::Absent { of, labels } => Ok(absent(&self.vector(of, grid)?, labels, grid)),
@@ -209,7 +208,7 @@ impl<'a> Evaluator<'a> {
         &self,
         matchers: &[Matcher],
         (from_ms, to_ms): (i64, i64),
-        take: &mut dyn FnMut(&Labels, &[Sample]) -> Result<(), PromqlError>,
+        take: &mut Take<'_>,
     ) -> Result<(), PromqlError> {
         self.source.select(&Selection { matchers, from_ms, to_ms }, take)
     }
@@ -263,7 +262,7 @@ impl<'a> Evaluator<'a> {
 
     fn over(&mut self, over: &Over, grid: Grid) -> Result<Vec<Row>, PromqlError> {
         let params = self.params(&over.params, grid)?;
-        let found = self.windows(&over.range, grid, &params, !over.uses_time, &over.apply)?;
+        let found = self.windows(&over.range, grid, &params, !over.uses_time, over.apply)?;
         if over.keeps_name { rows::merged(found) } else { rows::without_names(found) }
     }
 
@@ -274,7 +273,7 @@ impl<'a> Evaluator<'a> {
         grid: Grid,
         params: &[Vec<f64>],
         same_for_same_window: bool,
-        apply: &dyn Fn(&Window<'_>, &[f64]) -> Result<Option<f64>, String>,
+        apply: OverFn,
     ) -> Result<Vec<Row>, PromqlError> {
         let anchors: Vec<i64> =
             (0..grid.steps).map(|step| self.anchor(range.shift, grid, step)).collect();

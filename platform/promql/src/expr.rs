@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use crate::each::WithScalars;
 use crate::over::OverFn;
 
 /// Which label has which value.
@@ -82,7 +83,7 @@ pub(crate) enum Expr {
     EachWith {
         of: Box<Expr>,
         params: Vec<Expr>,
-        apply: fn(f64, &[f64]) -> Option<f64>,
+        apply: WithScalars,
     },
     Over(Box<Over>),
     AbsentOver {

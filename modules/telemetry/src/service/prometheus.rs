@@ -86,8 +86,11 @@ impl Prometheus {
             .await
             .map_err(|_| PromqlError::TimedOut)?;
         let index = self.index().await?;
-        let readings =
-            Readings { series: Arc::clone(&self.0.telemetry.series), index, runtime: Handle::current() };
+        let readings = Readings {
+            series: Arc::clone(&self.0.telemetry.series),
+            index,
+            runtime: Handle::current(),
+        };
         let waits = Waits::default();
         let left = Arc::clone(&waits.0);
         let work = tokio::task::spawn_blocking(move || {
