@@ -35,6 +35,16 @@ pub enum TelemetryError {
     SourceInvalid(Vec<(String, String)>),
     #[error("query")]
     Query(#[from] promql::PromqlError),
+    #[error("`{0}` has no process model")]
+    NoModel(String),
+    #[error("`{asset}` has no version {version} of its process model")]
+    NoModelVersion { asset: String, version: i64 },
+    #[error("there is no anomaly `{0}`")]
+    NoSuchAnomaly(String),
+    #[error("no process model can be made of this")]
+    Unfit { field: &'static str, reason: String },
+    #[error("{max} long answers are being sent already")]
+    AnswersFull { max: usize },
     #[error("a detector shard stopped: {0}")]
     Shard(String),
 }
@@ -46,6 +56,7 @@ impl Retryable for TelemetryError {
             Self::Records(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
             Self::Database(error) => error.is_retryable(),
+            Self::AnswersFull { .. } => true,
             _ => false,
         }
     }
@@ -73,6 +84,8 @@ pub(crate) const TOO_MANY_BUCKETS: ErrorCode =
     ErrorCode { code: "too-many-buckets", status: 422, title: "That is too fine a question" };
 pub(crate) const STORE_BUSY: ErrorCode =
     ErrorCode { code: "store-busy", status: 503, title: "The store is busy; try again" };
+pub(crate) const STORE_FULL: ErrorCode =
+    ErrorCode { code: "store-full", status: 507, title: "There is no room to store readings" };
 pub(crate) const SOURCE_UNKNOWN: ErrorCode =
     ErrorCode { code: "source-unknown", status: 404, title: "There is no such source" };
 pub(crate) const SOURCE_EXISTS: ErrorCode =
@@ -83,6 +96,13 @@ pub(crate) const SOURCE_CHANGED: ErrorCode =
     ErrorCode { code: "source-changed", status: 412, title: "The source was changed meanwhile" };
 pub(crate) const SOURCE_INVALID: ErrorCode =
     ErrorCode { code: "source-invalid", status: 422, title: "No source can be made of this" };
+
+pub(crate) const PROCESS_MODEL_UNKNOWN: ErrorCode =
+    ErrorCode { code: "process-model-unknown", status: 404, title: "There is no such model" };
+pub(crate) const PROCESS_MODEL_UNFIT: ErrorCode =
+    ErrorCode { code: "process-model-unfit", status: 422, title: "No model can be made of this" };
+pub(crate) const ANOMALY_UNKNOWN: ErrorCode =
+    ErrorCode { code: "anomaly-unknown", status: 404, title: "There is no such anomaly" };
 
 pub(crate) const CODES: &[ErrorCode] = &[
     SOURCE_UNKNOWN,
@@ -101,4 +121,8 @@ pub(crate) const CODES: &[ErrorCode] = &[
     POINTS_REFUSED,
     TOO_MANY_BUCKETS,
     STORE_BUSY,
+    STORE_FULL,
+    PROCESS_MODEL_UNKNOWN,
+    PROCESS_MODEL_UNFIT,
+    ANOMALY_UNKNOWN,
 ];

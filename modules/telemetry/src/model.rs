@@ -116,6 +116,8 @@ pub enum AnomalyRule {
     Rate,
     Flatline,
     Missing,
+    /// The sensors of an asset no longer go together as they did; found by its process model.
+    Process,
 }
 
 impl AnomalyRule {
@@ -127,6 +129,7 @@ impl AnomalyRule {
             Self::Rate => "rate",
             Self::Flatline => "flatline",
             Self::Missing => "missing",
+            Self::Process => "process",
         }
     }
 }
@@ -207,6 +210,31 @@ pub struct DetectorName {
     pub version: String,
 }
 
+/// A sensor and its share in a finding, 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Contribution {
+    pub sensor: SensorKey,
+    pub share: f64,
+}
+
+/// What a process model saw, and all that is needed to see it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProcessFinding {
+    /// The asset's model at that time.
+    pub model_version: i64,
+    /// Width of a row of the model.
+    pub interval_s: f64,
+    /// Which look was furthest beyond its limit: `row`, `spread` or `level`.
+    pub look: String,
+    /// Distance of the row in the main directions and in the rest.
+    pub t2: f64,
+    pub q: f64,
+    /// Start of the row that `score` and `contributions` belong to.
+    pub row_at: Timestamp,
+    /// Rows from here on give the same answer again.
+    pub replay_from: Timestamp,
+}
+
 /// Something unusual about one sensor, from its onset to its end. Identity: one per sensor, rule
 /// and start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -231,6 +259,12 @@ pub struct Anomaly {
     pub detector: DetectorName,
     #[schema(value_type = String)]
     pub origin: Origin,
+    /// The sensors it shows in, largest share first.
+    #[serde(default)]
+    pub contributions: Vec<Contribution>,
+    /// For `process`: what the model of the asset saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessFinding>,
 }
 
 /// An anomaly with the chain it belongs to.

@@ -3,6 +3,9 @@
 //! Pure: batches and times come in, effects go out. A sensor always belongs to the same shard, so
 //! its readings are judged in the order of the log.
 
+mod clock;
+mod grid;
+mod process;
 mod watch;
 
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use store::series::{Batch, Offset, SeriesId};
 
 use crate::model::{Anomaly, Profile, Trust};
 
+pub(crate) use grid::{LATE_ROWS, Plan, Row, Sample, rows};
+pub(crate) use process::{AssetModel, AssetNow, AssetWatch, Fleet, SavedAsset, replay};
 pub(crate) use watch::{Saved, Standing, Watch};
 
 /// What detection knows about a sensor.
@@ -26,6 +31,8 @@ pub(crate) struct Subject {
     /// Quarantined sensors are stored, not judged.
     pub judged: bool,
     pub profile: Profile,
+    /// The model of its asset finds that it moves while the others do not.
+    pub doubted: bool,
 }
 
 impl Subject {
@@ -91,11 +98,67 @@ pub(crate) struct Shard {
     count: u32,
     watches: Vec<Option<Box<Watch>>>,
     touched: Vec<u32>,
+    chains: Chains,
+}
+
+/// The rows of one batch, chained sensor by sensor.
+#[derive(Debug, Default)]
+struct Chains {
+    /// First and last row of each sensor of the shard; [`NO_ROW`] between batches.
+    ends: Vec<(u32, u32)>,
+    /// The row after this one, of the same sensor.
+    next: Vec<u32>,
+    /// Sensors of this batch, in order of their first row.
+    slots: Vec<usize>,
+    walked: usize,
+}
+
+const NO_ROW: u32 = u32::MAX;
+
+impl Chains {
+    fn begin(&mut self, rows: usize) {
+        self.next.clear();
+        self.next.resize(rows, NO_ROW);
+        self.slots.clear();
+        self.walked = 0;
+    }
+
+    fn add(&mut self, slot: usize, row: u32) {
+        if slot >= self.ends.len() {
+            self.ends.resize(slot + 1, (NO_ROW, NO_ROW));
+        }
+        let (first, last) = &mut self.ends[slot];
+        if *first == NO_ROW {
+            (*first, *last) = (row, row);
+            self.slots.push(slot);
+        } else {
+            self.next[*last as usize] = row;
+            *last = row;
+        }
+    }
+
+    /// The first row of the next sensor.
+    fn next_chain(&mut self) -> Option<u32> {
+        let slot = *self.slots.get(self.walked)?;
+        self.walked += 1;
+        let (first, _) = std::mem::replace(&mut self.ends[slot], (NO_ROW, NO_ROW));
+        Some(first)
+    }
+
+    fn after(&self, row: u32) -> Option<u32> {
+        Some(self.next[row as usize]).filter(|next| *next != NO_ROW)
+    }
 }
 
 impl Shard {
     pub(crate) fn new(index: u32, count: u32) -> Self {
-        Self { index, count: count.max(1), watches: Vec::new(), touched: Vec::new() }
+        Self {
+            index,
+            count: count.max(1),
+            watches: Vec::new(),
+            touched: Vec::new(),
+            chains: Chains::default(),
+        }
     }
 
     pub(crate) fn owns(&self, id: SeriesId) -> bool {
@@ -138,12 +201,7 @@ impl Shard {
         let mut outcome = Outcome::default();
         self.touched.clear();
         for (offset, batch) in batches {
-            for row in 0..batch.len() {
-                let id = batch.series[row];
-                if self.owns(id) {
-                    self.judge(*offset, batch, row, subject, &mut outcome);
-                }
-            }
+            self.run_batch(*offset, batch, subject, &mut outcome);
         }
         for id in std::mem::take(&mut self.touched) {
             let id = SeriesId(id);
@@ -153,6 +211,32 @@ impl Shard {
             }
         }
         outcome
+    }
+
+    /// Sensor after sensor, each in the order of the log: so the state of a detector, which is far
+    /// larger than a reading, is fetched once a batch.
+    fn run_batch(
+        &mut self,
+        offset: Offset,
+        batch: &Batch,
+        subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
+        outcome: &mut Outcome,
+    ) {
+        let mut chains = std::mem::take(&mut self.chains);
+        chains.begin(batch.len());
+        for (row, id) in batch.series.iter().enumerate() {
+            if self.owns(*id) {
+                chains.add(self.slot(*id), row as u32);
+            }
+        }
+        while let Some(first) = chains.next_chain() {
+            let mut row = Some(first);
+            while let Some(this) = row {
+                self.judge(offset, batch, this as usize, subject, outcome);
+                row = chains.after(this);
+            }
+        }
+        self.chains = chains;
     }
 
     fn judge(

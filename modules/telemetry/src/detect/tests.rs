@@ -18,6 +18,7 @@ fn subject(origin: Origin) -> Arc<Subject> {
             rate_max_per_s: None,
             interval_s: Some(1.0),
         },
+        doubted: false,
     })
 }
 
@@ -140,4 +141,49 @@ proptest! {
         let again = run(&mut resumed, 0, &values);
         prop_assert_eq!(&again, &rest, "after {:?}", first);
     }
+}
+
+#[test]
+fn a_skewed_clock_costs_trust_until_it_is_right_again() {
+    let mut shard = Shard::new(0, 1);
+    let known = subject(Origin::Real);
+    let mut reasons = Vec::new();
+    for n in 0..800_u64 {
+        let received = Timestamp::from_secs(START_S + n as i64);
+        let ahead = if (200..400).contains(&n) { 120 } else { 0 };
+        let at = Timestamp::from_secs(START_S + n as i64 + ahead);
+        let mut batch = Batch { received, ..Batch::default() };
+        let value = 3.0 + 0.1 * (n % 7) as f64;
+        batch.push(SeriesId(0), Point { at, value, quality: Quality::Good });
+        let outcome = shard.run(&[(Offset(n + 1), Arc::new(batch))], &|_| Some(Arc::clone(&known)));
+        reasons.extend(outcome.said.into_iter().filter_map(|said| match said.effect {
+            Effect::Trust { trust, reason, .. } => Some((trust, reason)),
+            Effect::Anomaly { .. } => None,
+        }));
+    }
+    let clock = |(trust, reason): &(Trust, Option<String>)| {
+        *trust == Trust::Suspect && reason.as_deref().is_some_and(|it| it.contains("clock"))
+    };
+    assert!(reasons.iter().any(clock), "{reasons:?}");
+    assert_eq!(reasons.last().unwrap().0, Trust::Trusted, "{reasons:?}");
+}
+
+#[test]
+fn a_sensor_that_its_asset_contradicts_is_suspect() {
+    let mut shard = Shard::new(0, 1);
+    run(&mut shard, 0, &[3.0, 3.1, 3.0]);
+    let doubted = Arc::new(Subject { doubted: true, ..(*subject(Origin::Real)).clone() });
+    let now = Timestamp::from_secs(START_S + 4);
+    let trust = |said: Vec<Said>| -> Vec<Trust> {
+        said.into_iter()
+            .filter_map(|said| match said.effect {
+                Effect::Trust { trust, .. } => Some(trust),
+                Effect::Anomaly { .. } => None,
+            })
+            .collect()
+    };
+    let said = shard.refresh(now, &|_| Some(Arc::clone(&doubted)));
+    assert_eq!(trust(said), [Trust::Suspect]);
+    let said = shard.refresh(now, &|_| Some(subject(Origin::Real)));
+    assert_eq!(trust(said), [Trust::Trusted]);
 }

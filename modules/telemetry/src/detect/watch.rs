@@ -7,9 +7,10 @@ use signal::detector::{Finding, Phase, Rule, SensorDetector, VERSION, Verdict};
 use store::series::{Batch, Offset};
 use uuid::Uuid;
 
+use super::clock::SourceClock;
 use super::{Effect, Subject};
 use crate::model::{
-    Anomaly, AnomalyRule, AnomalyState, Band, DetectorName, Evidence, Severity, Trust,
+    Anomaly, AnomalyRule, AnomalyState, Band, Contribution, DetectorName, Evidence, Severity, Trust,
 };
 
 /// A sensor counts as live, and its silence as a fault, when its readings arrive this fresh.
@@ -30,6 +31,8 @@ pub(crate) struct Saved {
     detector: SensorDetector,
     live: bool,
     unit: Option<String>,
+    #[serde(default)]
+    clock: SourceClock,
 }
 
 /// One sensor under watch.
@@ -40,6 +43,7 @@ pub(crate) struct Watch {
     standing: Vec<Standing>,
     trust: Trust,
     live: bool,
+    clock: SourceClock,
     score: f64,
     /// The last batch that is part of the state.
     applied: Offset,
@@ -57,6 +61,7 @@ impl Watch {
             standing: Vec::new(),
             trust: Trust::Trusted,
             live: false,
+            clock: SourceClock::default(),
             score: 0.0,
             applied: Offset(0),
             unsaved: None,
@@ -81,6 +86,7 @@ impl Watch {
             watch.detector = saved.detector;
             watch.detector.set_profile(watch.subject.sensor_profile());
             watch.live = saved.live;
+            watch.clock = saved.clock;
         }
         watch
     }
@@ -91,6 +97,7 @@ impl Watch {
             detector: self.detector.clone(),
             live: self.live,
             unit: self.subject.unit.clone(),
+            clock: self.clock,
         }
     }
 
@@ -149,6 +156,11 @@ impl Watch {
         self.live = self.subject.origin != Origin::Replayed && lag <= LIVE_LAG_S;
         let verdict = self.detector.observe(at, value, Quality::from_byte(batch.quality[row]));
         self.score = verdict.score;
+        let clock_turned =
+            self.subject.origin == Origin::Real && self.clock.observe(at, batch.received);
+        if clock_turned {
+            self.judge_trust(batch.received, batch.correlation);
+        }
         if !verdict.findings.is_empty() {
             for finding in &verdict.findings {
                 self.found(finding, verdict.score, value, batch.received, batch.correlation);
@@ -196,7 +208,11 @@ impl Watch {
         }
         let profile = subject.profile;
         let unit_changed = subject.unit != self.subject.unit;
+        let doubt_changed = subject.doubted != self.subject.doubted;
         self.subject = subject;
+        if doubt_changed {
+            self.judge_trust(now, None);
+        }
         let no_range = profile.expected_low.is_none() && profile.expected_high.is_none();
         for rule in
             [AnomalyRule::Range, AnomalyRule::Rate, AnomalyRule::Score, AnomalyRule::Flatline]
@@ -267,11 +283,10 @@ impl Watch {
                 baseline_mean: finding.evidence.baseline_mean,
                 baseline_spread: finding.evidence.baseline_spread,
             },
-            detector: DetectorName {
-                name: VERSION.split('/').next().unwrap_or_default().to_owned(),
-                version: VERSION.split('/').nth(1).unwrap_or_default().to_owned(),
-            },
+            detector: detector_name(VERSION),
             origin: subject.origin,
+            contributions: vec![Contribution { sensor: subject.key.clone(), share: 1.0 }],
+            process: None,
         };
         let correlation = correlation.unwrap_or(CorrelationId(anomaly_id));
         self.standing.push(Standing { anomaly, correlation, revision: 0 });
@@ -303,7 +318,10 @@ impl Watch {
             let measure = match self.standing[index].anomaly.rule {
                 AnomalyRule::Score => verdict.score,
                 AnomalyRule::Range => self.beyond(value),
-                AnomalyRule::Rate | AnomalyRule::Flatline | AnomalyRule::Missing => continue,
+                AnomalyRule::Rate
+                | AnomalyRule::Flatline
+                | AnomalyRule::Missing
+                | AnomalyRule::Process => continue,
             };
             self.worsen(index, measure, verdict.score, value, now);
         }
@@ -330,14 +348,24 @@ impl Watch {
 
     fn judge_trust(&mut self, since: Timestamp, correlation: Option<CorrelationId>) {
         let active = self.detector.active();
+        let skew;
         let (trust, reason) = if self.standing_of(AnomalyRule::Missing).is_some() {
             (Trust::Silent, Some("no reading for longer than its interval allows"))
         } else if active.contains(Rule::Flatline) {
             (Trust::Stuck, Some("repeats one value longer than it can"))
         } else if active.contains(Rule::UnitJump) {
             (Trust::Suspect, Some("jumped by the factor between two units"))
+        } else if let Some(seconds) = self.clock.skew_s() {
+            let side = if seconds > 0 { "behind" } else { "ahead of" };
+            skew = format!(
+                "its clock is {} s {side} ours, steadily; or its readings take that long",
+                seconds.abs()
+            );
+            (Trust::Suspect, Some(skew.as_str()))
         } else if active.contains(Rule::OutOfOrder) {
             (Trust::Suspect, Some("many readings arrive out of order"))
+        } else if self.subject.doubted {
+            (Trust::Suspect, Some("moves while the other sensors of its asset do not"))
         } else {
             (Trust::Trusted, None)
         };
@@ -381,8 +409,14 @@ fn finite_band((low, high): (f64, f64)) -> Option<Band> {
     (low.abs() < f64::MAX / 8.0 && high.abs() < f64::MAX / 8.0).then_some(Band { low, high })
 }
 
+/// Name and version out of `name/version`.
+pub(super) fn detector_name(full: &str) -> DetectorName {
+    let (name, version) = full.split_once('/').unwrap_or((full, ""));
+    DetectorName { name: name.to_owned(), version: version.to_owned() }
+}
+
 /// The same anomaly gets the same id whenever the log is replayed.
-fn identity(sensor: &SensorKey, rule: AnomalyRule, started_at: Timestamp) -> Uuid {
+pub(super) fn identity(sensor: &SensorKey, rule: AnomalyRule, started_at: Timestamp) -> Uuid {
     name_uuid(started_at, &[sensor.as_str(), rule.name()])
 }
 

@@ -1,9 +1,11 @@
 use axum::extract::State;
-use serde::Deserialize;
-use web::{Json, Page, Problem, Query};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web::{Json, Page, Path, Problem, Query};
 
+use super::processes::ProcessNow;
 use super::{invalid, key, time};
-use crate::model::{AnomalyState, ChainedAnomaly};
+use crate::model::{Anomaly, AnomalyState, ChainedAnomaly};
 use crate::records::AnomalyFilter;
 use crate::service::Telemetry;
 
@@ -71,4 +73,41 @@ pub(super) async fn page(
         .filter(|_| more)
         .map(|last| format!("{}_{}", last.anomaly.started_at.as_micros(), last.anomaly.anomaly_id));
     Ok(Page { items, next })
+}
+
+/// An anomaly, and what the stored readings say when they are judged again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExplainedAnomaly {
+    anomaly: Anomaly,
+    /// Whether judging again gave the same anomaly: start, severity, score and contributors. It may
+    /// not when readings came late or were corrected since.
+    same: bool,
+    /// What came out this time; `None` when nothing did.
+    again: Option<Anomaly>,
+    /// Every row judged, up to the one that the anomaly rests on.
+    rows: Vec<ProcessNow>,
+}
+
+/// Judge the readings behind an anomaly again
+///
+/// For anomalies of process models.
+#[utoipa::path(
+    get, operation_id = "explain_anomaly", path = "/anomalies/{id}/explain", tag = "telemetry",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, body = ExplainedAnomaly), (status = 404, body = Problem),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn explain(
+    State(service): State<Telemetry>,
+    Path(id): Path<String>,
+) -> Result<Json<ExplainedAnomaly>, Problem> {
+    let explained = service.explain(&id).await?;
+    Ok(Json(ExplainedAnomaly {
+        anomaly: explained.anomaly,
+        same: explained.same,
+        again: explained.again,
+        rows: explained.rows.into_iter().map(Into::into).collect(),
+    }))
 }

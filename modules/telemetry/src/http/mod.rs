@@ -7,6 +7,7 @@ mod flow;
 mod ingest;
 mod lines;
 mod otlp;
+mod processes;
 mod prometheus;
 mod readings;
 mod readings_table;
@@ -27,6 +28,8 @@ use crate::service::Telemetry;
 
 /// Seconds after which trying again makes sense.
 const RETRY_AFTER_S: u64 = 1;
+/// A disk does not empty itself in a second.
+const FULL_RETRY_AFTER_S: u64 = 10;
 
 pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
     let files = OpenApiRouter::new()
@@ -41,6 +44,10 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(aggregate::aggregate))
         .routes(routes!(readings::correct, readings::corrections))
         .routes(routes!(anomalies::list))
+        .routes(routes!(anomalies::explain))
+        .routes(routes!(processes::list))
+        .routes(routes!(processes::one, processes::fit))
+        .routes(routes!(processes::accept))
         .routes(routes!(flow::health))
         .routes(routes!(flow::metrics))
         .routes(routes!(flow::anomalies))
@@ -93,6 +100,22 @@ impl From<TelemetryError> for Problem {
             TelemetryError::SourceInvalid(fields) => fields
                 .into_iter()
                 .fold(Self::of(&error::SOURCE_INVALID), |it, (name, why)| it.field(name, why)),
+            TelemetryError::NoModel(asset) => Self::of(&error::PROCESS_MODEL_UNKNOWN)
+                .detail(format!("{asset} has no process model yet; fit one with PUT.")),
+            TelemetryError::NoModelVersion { asset, version } => {
+                Self::of(&error::PROCESS_MODEL_UNKNOWN)
+                    .detail(format!("The model of {asset} has no version {version}."))
+            }
+            TelemetryError::NoSuchAnomaly(id) => {
+                Self::of(&error::ANOMALY_UNKNOWN).detail(format!("No anomaly has the id {id}."))
+            }
+            TelemetryError::Unfit { field, reason } => {
+                Self::of(&error::PROCESS_MODEL_UNFIT).field(field, reason)
+            }
+            TelemetryError::Series(fault @ SeriesError::Full { .. }) => {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "store full");
+                Self::of(&error::STORE_FULL).retry_after(FULL_RETRY_AFTER_S)
+            }
             fault if fault.is_retryable() => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "store busy");
                 Self::of(&error::STORE_BUSY).retry_after(RETRY_AFTER_S)

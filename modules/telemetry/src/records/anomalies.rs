@@ -141,6 +141,15 @@ pub(crate) async fn standing(records: &Records) -> Result<Vec<Standing>, Telemet
         .collect()
 }
 
+/// The anomaly of this id.
+pub(crate) async fn one_anomaly(
+    records: &Records,
+    id: &str,
+) -> Result<Option<Anomaly>, TelemetryError> {
+    let row = Entity::find_by_id(id).one(records.read()).await?;
+    Ok(row.as_ref().map(body).transpose()?.map(|chained| chained.anomaly))
+}
+
 /// Which anomalies a reader wants; newest start first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AnomalyFilter {

@@ -2,16 +2,18 @@
 
 mod anomalies;
 mod detectors;
+mod processes;
 mod sensors;
 mod sources;
 
 use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
 
-pub(crate) use anomalies::{AnomalyFilter, anomalies, record_anomaly, standing};
+pub(crate) use anomalies::{AnomalyFilter, anomalies, one_anomaly, record_anomaly, standing};
 #[cfg(test)]
 pub(crate) use detectors::forget_detectors;
 pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
+pub(crate) use processes::{accepted_models, models_of, put_model};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
 pub(crate) use sources::{put_source, remove_source, sources};
 
@@ -41,7 +43,13 @@ pub(crate) fn migrations() -> Vec<Migration> {
         name: "telemetry_0002_sources",
         changes: vec![Change::Table(sources::table())],
     };
-    vec![first, sources]
+    let processes = Migration {
+        name: "telemetry_0003_process_models",
+        changes: std::iter::once(Change::Table(processes::table()))
+            .chain(processes::indexes().into_iter().map(Change::Index))
+            .collect(),
+    };
+    vec![first, sources, processes]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.

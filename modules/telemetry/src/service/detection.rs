@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
-use kernel::{EventDraft, SensorKey, Timestamp};
+use kernel::{CorrelationId, EventDraft, SensorKey, Timestamp};
+use store::records::Tx;
 use store::series::{Batch, Offset, SeriesError, SeriesId};
 
 use super::Telemetry;
@@ -20,7 +21,7 @@ use super::registry::Brief;
 use crate::detect::{Effect, Outcome, Said, Saved, Shard, Standing, Subject, Watch};
 use crate::error::TelemetryError;
 use crate::events::{ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TrustChanged};
-use crate::model::TrustState;
+use crate::model::{Anomaly, AnomalyRule, TrustState};
 use crate::records::{self, SavedState};
 
 pub(crate) const READER: &str = "anomaly-detection";
@@ -108,7 +109,9 @@ impl Telemetry {
         .min(SHARDS_MAX) as u32;
         let mut shards: Vec<Shard> = (0..count).map(|index| Shard::new(index, count)).collect();
         let mut standing: BTreeMap<SensorKey, Vec<Standing>> = BTreeMap::new();
-        for one in records::standing(&self.records).await? {
+        let standing_now = records::standing(&self.records).await?.into_iter();
+        let own = |one: &Standing| one.anomaly.rule != AnomalyRule::Process;
+        for one in standing_now.filter(own) {
             standing.entry(one.anomaly.sensor.clone()).or_default().push(one);
         }
         let states = records::saved_states(&self.records).await?;
@@ -183,7 +186,11 @@ impl Telemetry {
     }
 
     fn subject(&self, id: SeriesId) -> Option<Arc<Subject>> {
-        self.registry.by_id(id).map(|entry| Arc::clone(&entry.subject))
+        let subject = Arc::clone(&self.registry.by_id(id)?.subject);
+        if self.processes.doubts(&subject.key) {
+            return Some(Arc::new(Subject { doubted: true, ..(*subject).clone() }));
+        }
+        Some(subject)
     }
 
     fn refresh(&self, engine: &mut Engine) -> Vec<Said> {
@@ -211,14 +218,7 @@ impl Telemetry {
         for said in &said {
             match &said.effect {
                 Effect::Anomaly { anomaly, revision, correlation } => {
-                    if records::record_anomaly(&tx, anomaly, *revision, *correlation).await? {
-                        let subject = anomaly.sensor.as_str();
-                        let draft = EventDraft::new(ANOMALY_DETECTED, subject, anomaly)
-                            .map_err(encoding("anomaly"))?
-                            .correlated(*correlation);
-                        self.bus.publish(&tx, "telemetry", draft).await?;
-                        add(&self.counters.anomalies, u64::from(*revision == 1));
-                    }
+                    self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
                 }
                 Effect::Trust { sensor, trust, previous, reason, since, correlation } => {
                     let state =
@@ -242,6 +242,24 @@ impl Telemetry {
         records::save_states(&tx, states).await?;
         tx.commit().await?;
         self.committed(engine, &ids, trusts);
+        Ok(())
+    }
+
+    /// Writes a state of an anomaly and says it, once.
+    pub(super) async fn say_anomaly(
+        &self,
+        tx: &Tx,
+        anomaly: &Anomaly,
+        revision: i64,
+        correlation: CorrelationId,
+    ) -> Result<(), TelemetryError> {
+        if records::record_anomaly(tx, anomaly, revision, correlation).await? {
+            let draft = EventDraft::new(ANOMALY_DETECTED, anomaly.sensor.as_str(), anomaly)
+                .map_err(encoding("anomaly"))?
+                .correlated(correlation);
+            self.bus.publish(tx, "telemetry", draft).await?;
+            add(&self.counters.anomalies, u64::from(revision == 1));
+        }
         Ok(())
     }
 
@@ -333,6 +351,6 @@ fn save(engine: &mut Engine, ids: &[SeriesId]) -> Result<Vec<SavedState>, Teleme
     Ok(states)
 }
 
-fn encoding(what: &'static str) -> impl Fn(serde_json::Error) -> TelemetryError {
+pub(super) fn encoding(what: &'static str) -> impl Fn(serde_json::Error) -> TelemetryError {
     move |source| TelemetryError::Encoding { what, source }
 }

@@ -8,6 +8,9 @@ mod door;
 mod families;
 mod feed;
 mod intake;
+mod integrity;
+mod process_detection;
+mod processes;
 pub(crate) mod prometheus;
 mod readings;
 mod registry;
@@ -23,7 +26,7 @@ use kernel::SharedClock;
 use sense::line::KnownLines;
 use store::records::Records;
 use store::series::SharedSeries;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::error::TelemetryError;
 use crate::model::Settings;
@@ -36,6 +39,7 @@ pub use declare::SensorDeclaration;
 pub use door::Door;
 pub(crate) use feed::Flow;
 pub(crate) use intake::Head;
+pub(crate) use processes::{ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Processes};
 pub(crate) use readings::{Pages, ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;
@@ -75,6 +79,9 @@ pub struct Inner {
     /// How senders write the sensors that line protocol has brought.
     lines: RwLock<KnownLines>,
     pub(crate) sources: Sources,
+    pub(crate) processes: Processes,
+    /// Places for long answers that are being sent.
+    pub(crate) answers: Arc<Semaphore>,
     loaded: OnceCell<()>,
     /// Held while sensors are added or changed.
     registering: Mutex<()>,
@@ -108,6 +115,8 @@ impl Telemetry {
             families: families::Families::default(),
             lines: RwLock::new(KnownLines::new(LINES_KNOWN_MAX)),
             sources: Sources::new(deps.connectors),
+            processes: Processes::default(),
+            answers: Arc::new(Semaphore::new(readings::ANSWERS_MAX)),
             loaded: OnceCell::new(),
             registering: Mutex::new(()),
         }))

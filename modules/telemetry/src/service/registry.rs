@@ -61,6 +61,7 @@ impl Entry {
             origin: sensor.origin,
             judged: !sensor.quarantined,
             profile: sensor.profile,
+            doubted: false,
         });
         Self { id, sensor, known, subject, now }
     }
@@ -136,6 +137,11 @@ impl Registry {
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Has everything that is known of the sensors looked at again.
+    pub(crate) fn touch(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn get(&self, key: &SensorKey) -> Option<Arc<Entry>> {

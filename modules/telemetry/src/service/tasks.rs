@@ -9,8 +9,10 @@ impl Telemetry {
             self.agent("data-acquisition", "Data acquisition", Self::acquire),
             self.agent("validation", "Validation", Self::report_validation),
             self.agent("retention", "Retention", Self::retain),
+            self.agent("series-integrity", "Integrity of readings", Self::watch_integrity),
             self.agent("sources", "Sources", Self::supervise),
             self.agent("anomaly-detection", "Anomaly detection", Self::detect),
+            self.agent("process-detection", "Process detection", Self::detect_processes),
         ]
     }
 

@@ -58,7 +58,7 @@ impl Site {
     }
 
     /// Starts the agents of a fresh module, as after a restart.
-    fn start(&self) -> (Door, Coordinator) {
+    pub(crate) fn start(&self) -> (Door, Coordinator) {
         let telemetry = self.telemetry();
         let door = telemetry.door();
         let module = crate::module(telemetry);

@@ -10,6 +10,8 @@ pub(super) const REACH: f64 = 10.0;
 /// An alarm starts when so many of the last rows lie beyond a limit, and ends after so many within.
 const ONSET_ROWS: u32 = 2;
 const ONSET_OF: u32 = 3;
+/// A look whose logarithm lies so far beyond its limit needs no second row.
+const ONSET_SURE: f64 = 0.2;
 const CLEAR_ROWS: u32 = 3;
 /// A row with more missing inputs than this share says nothing.
 const MISSING_SHARE_MAX: f64 = 1.0 / 3.0;
@@ -109,6 +111,12 @@ impl ProcessWatch {
         self.alarm
     }
 
+    /// Begins anew after a silence; an alarm stands until calm rows end it.
+    #[must_use]
+    pub fn resumed(&self, model: &ProcessModel) -> Self {
+        Self { alarm: self.alarm, score: self.score, ..Self::new(model) }
+    }
+
     /// Judges the next row, one value per input, not finite where missing.
     pub fn observe(&mut self, model: &ProcessModel, row: &[f64]) -> ProcessVerdict {
         let Some(sight) = self.look(model, row) else { return self.held() };
@@ -118,7 +126,7 @@ impl ProcessWatch {
         let look = Look::ALL[furthest];
         self.score = 1.0 / (1.0 + (-beyond[furthest]).exp());
         let before = self.alarm;
-        self.turn(beyond[furthest] > 0.0);
+        self.turn(beyond[furthest]);
         let changepoint = self.change(model, sight.step, before != self.alarm);
         let parts = match look {
             Look::Row => &sight.parts_row,
@@ -211,7 +219,8 @@ impl ProcessWatch {
     }
 
     /// Takes one more row into the run rule.
-    fn turn(&mut self, beyond: bool) {
+    fn turn(&mut self, excess: f64) {
+        let beyond = excess > 0.0;
         self.beyond = (self.beyond << 1) | u8::from(beyond);
         self.calm = if beyond { 0 } else { self.calm.saturating_add(1) };
         let recent = self.beyond & ((1 << ONSET_OF) - 1);
