@@ -112,93 +112,99 @@ pub(crate) fn version(buffer: &[u8]) -> Result<Option<Version>, Breach> {
     }
 }
 
-enum Packet {
-    V3(v4::Packet),
-    V5(v5::Packet),
-}
-
 /// Takes one packet off the buffer; `None` while it is incomplete.
-fn take(version: Version, buffer: &mut BytesMut, max: usize) -> Result<Option<Packet>, Breach> {
-    match version {
-        Version::V3 => match v4::Packet::read(buffer, max) {
-            Ok(packet) => Ok(Some(Packet::V3(packet))),
-            Err(V4Error::InsufficientBytes(_)) => Ok(None),
-            Err(V4Error::PayloadSizeLimitExceeded(_)) => Err(Breach::TooLarge { max }),
-            Err(error) => Err(Breach::Malformed(error.to_string())),
-        },
-        Version::V5 => {
-            let limit = u32::try_from(max).unwrap_or(u32::MAX);
-            match v5::Packet::read(buffer, Some(limit)) {
-                Ok(packet) => Ok(Some(Packet::V5(packet))),
-                Err(V5Error::InsufficientBytes(_)) => Ok(None),
-                Err(V5Error::PayloadSizeLimitExceeded { .. }) => Err(Breach::TooLarge { max }),
-                Err(error) => Err(Breach::Malformed(error.to_string())),
-            }
-        }
+fn take_v3(buffer: &mut BytesMut, max: usize) -> Result<Option<v4::Packet>, Breach> {
+    match v4::Packet::read(buffer, max) {
+        Ok(packet) => Ok(Some(packet)),
+        Err(V4Error::InsufficientBytes(_)) => Ok(None),
+        Err(V4Error::PayloadSizeLimitExceeded(_)) => Err(Breach::TooLarge { max }),
+        Err(error) => Err(Breach::Malformed(error.to_string())),
     }
 }
 
+fn take_v5(buffer: &mut BytesMut, max: usize) -> Result<Option<v5::Packet>, Breach> {
+    match v5::Packet::read(buffer, Some(u32::try_from(max).unwrap_or(u32::MAX))) {
+        Ok(packet) => Ok(Some(packet)),
+        Err(V5Error::InsufficientBytes(_)) => Ok(None),
+        Err(V5Error::PayloadSizeLimitExceeded { .. }) => Err(Breach::TooLarge { max }),
+        Err(error) => Err(Breach::Malformed(error.to_string())),
+    }
+}
+
+const NO_LOGIN: Breach = Breach::Protocol("the first packet is no CONNECT");
+
+/// A client's login; `None` while it is incomplete.
 pub(crate) fn hello(
     version: Version,
     buffer: &mut BytesMut,
     max: usize,
 ) -> Result<Option<Hello>, Breach> {
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-    match take(version, buffer, max)? {
-        None => Ok(None),
-        Some(Packet::V3(v4::Packet::Connect(connect))) => {
-            let (user, password) = match connect.auth {
-                v4::ConnectAuth::None => (String::new(), String::new()),
-                v4::ConnectAuth::Username { username } => (username, String::new()),
-                v4::ConnectAuth::UsernamePassword { username, password } => {
-                    (username, text(&password))
-                }
-            };
-            let will = connect.last_will.map(|will| Letter {
-                topic: Bytes::from(will.topic),
-                payload: will.message,
-                qos: quality(will.qos),
-                retain: will.retain,
-                packet_id: 0,
-            });
-            let (client_id, keep_alive_s) = (connect.client_id, connect.keep_alive);
-            Ok(Some(Hello { client_id, user, password, keep_alive_s, will, wants_dance: false }))
-        }
-        Some(Packet::V5(v5::Packet::Connect(connect, will, auth))) => {
-            let (user, password) = match auth {
-                v5::ConnectAuth::None => (String::new(), String::new()),
-                v5::ConnectAuth::Username { username } => (username, String::new()),
-                v5::ConnectAuth::Password { password } => (String::new(), text(&password)),
-                v5::ConnectAuth::UsernamePassword { username, password } => {
-                    (username, text(&password))
-                }
-            };
-            let will = will.map(|will| Letter {
-                topic: will.topic,
-                payload: will.message,
-                qos: will.qos,
-                retain: will.retain,
-                packet_id: 0,
-            });
-            let wants_dance =
-                connect.properties.is_some_and(|all| all.authentication_method.is_some());
-            let (client_id, keep_alive_s) = (connect.client_id, connect.keep_alive);
-            Ok(Some(Hello { client_id, user, password, keep_alive_s, will, wants_dance }))
-        }
-        Some(_) => Err(Breach::Protocol("the first packet is no CONNECT")),
+    match version {
+        Version::V3 => match take_v3(buffer, max)? {
+            None => Ok(None),
+            Some(v4::Packet::Connect(connect)) => Ok(Some(hello_v3(connect))),
+            Some(_) => Err(NO_LOGIN),
+        },
+        Version::V5 => match take_v5(buffer, max)? {
+            None => Ok(None),
+            Some(v5::Packet::Connect(connect, will, auth)) => {
+                Ok(Some(hello_v5(connect, will, auth)))
+            }
+            Some(_) => Err(NO_LOGIN),
+        },
     }
 }
 
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn hello_v3(connect: v4::Connect) -> Hello {
+    let (user, password) = match connect.auth {
+        v4::ConnectAuth::None => (String::new(), String::new()),
+        v4::ConnectAuth::Username { username } => (username, String::new()),
+        v4::ConnectAuth::UsernamePassword { username, password } => (username, text(&password)),
+    };
+    let will = connect.last_will.map(|will| Letter {
+        topic: Bytes::from(will.topic),
+        payload: will.message,
+        qos: quality(will.qos),
+        retain: will.retain,
+        packet_id: 0,
+    });
+    let (client_id, keep_alive_s) = (connect.client_id, connect.keep_alive);
+    Hello { client_id, user, password, keep_alive_s, will, wants_dance: false }
+}
+
+fn hello_v5(connect: v5::Connect, will: Option<v5::LastWill>, auth: v5::ConnectAuth) -> Hello {
+    let (user, password) = match auth {
+        v5::ConnectAuth::None => (String::new(), String::new()),
+        v5::ConnectAuth::Username { username } => (username, String::new()),
+        v5::ConnectAuth::Password { password } => (String::new(), text(&password)),
+        v5::ConnectAuth::UsernamePassword { username, password } => (username, text(&password)),
+    };
+    let will = will.map(|will| Letter {
+        topic: will.topic,
+        payload: will.message,
+        qos: will.qos,
+        retain: will.retain,
+        packet_id: 0,
+    });
+    let wants_dance = connect.properties.is_some_and(|all| all.authentication_method.is_some());
+    let (client_id, keep_alive_s) = (connect.client_id, connect.keep_alive);
+    Hello { client_id, user, password, keep_alive_s, will, wants_dance }
+}
+
+/// What a client says after its login; `None` while it is incomplete.
 pub(crate) fn request(
     version: Version,
     buffer: &mut BytesMut,
     max: usize,
 ) -> Result<Option<Request>, Breach> {
-    Ok(match take(version, buffer, max)? {
-        None => None,
-        Some(Packet::V3(packet)) => Some(request_v3(packet)?),
-        Some(Packet::V5(packet)) => Some(request_v5(packet)?),
-    })
+    match version {
+        Version::V3 => take_v3(buffer, max)?.map(request_v3).transpose(),
+        Version::V5 => take_v5(buffer, max)?.map(request_v5).transpose(),
+    }
 }
 
 const STRANGE: Breach = Breach::Protocol("a packet that only a broker sends, or a second CONNECT");
