@@ -104,7 +104,9 @@ const lagWords = (ms: number | null): string | null =>
 function Drawing({ width, sources, flow }: { width: number; sources: readonly Source[]; flow: Flow }) {
   const all = inlets(sources);
   const left = Math.max(112, ...all.map(labelWidth));
-  const xs = [left, Math.max(left + 90, width * 0.42), width * 0.66, width - 132] as const;
+  const right = Math.max(120, ...flow.readers.map((each) => 24 + LETTER_PX * readerWords(each).words.length));
+  const last = width - right;
+  const xs = [left, Math.max(left + 90, width * 0.42), Math.min(width * 0.66, last - 60), last] as const;
   const sum = all.reduce((rates, inlet) => rates + inlet.rate, 0);
   return (
     <>
@@ -242,6 +244,17 @@ function InletNode({ inlet, top, h, slot, share, quiet, x0, x1 }: NodeProps) {
   );
 }
 
+/** A reader is behind when it would need longer than this to catch up. */
+const BEHIND_S = 10;
+
+function readerWords(reader: FlowReader): { words: string; behind: boolean } {
+  const waiting = reader.lag_readings ?? 0;
+  const behind = waiting > BEHIND_S * Math.max(1, reader.per_s);
+  const lag = lagWords(reader.lag_ms);
+  if (behind) return { words: `${rate(reader.per_s)}, ${rate(waiting)} behind`, behind };
+  return { words: lag === null ? rate(reader.per_s) : `${rate(reader.per_s)}, lag ${lag}`, behind };
+}
+
 /** Every reader may read all of it: the widths compare the readers, softened by a root, and do not add up. */
 function shareOf(reader: FlowReader, readers: readonly FlowReader[]): number {
   const weight = (each: FlowReader) => Math.sqrt(Math.max(0, each.per_s));
@@ -274,8 +287,7 @@ function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
     const top = y;
     from += slot;
     y += Math.max(READER_SLOT, h + gap);
-    const lag = lagWords(reader.lag_ms);
-    const behind = reader.lag_readings !== null && reader.lag_readings > 10 * Math.max(1, reader.per_s);
+    const { words, behind } = readerWords(reader);
     return (
       <g key={reader.name}>
         <path className="fline" d={ribbon(x0 + NODE, at, at + slot, x1, top, top + h)} />
@@ -284,9 +296,7 @@ function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
           {readerName(reader.name)}
         </text>
         <text className={behind ? "b" : undefined} x={x1 + NODE + 10} y={top + h / 2 + 13}>
-          {rate(reader.per_s)}
-          {lag === null ? "" : `, lag ${lag}`}
-          {behind ? `, ${rate(reader.lag_readings ?? 0)} behind` : ""}
+          {words}
         </text>
       </g>
     );

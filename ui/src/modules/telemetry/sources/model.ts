@@ -109,7 +109,7 @@ export function summary(sources: readonly Source[], flow: Flow): string {
 const READERS: Record<string, string> = {
   "anomaly-detection": "Detectors",
   "leak-guard": "Leak guard",
-  "asset-detection": "Asset detectors",
+  "process-detection": "Process detectors",
   screens: "Screens",
   "prometheus-api": "Grafana",
 };
