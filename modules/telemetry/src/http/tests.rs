@@ -19,6 +19,7 @@ struct Answer {
     status: u16,
     headers: axum::http::HeaderMap,
     text: String,
+    bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -38,7 +39,9 @@ impl Api {
         let site = Site::new().await;
         let settings = Settings { unknown_sensors, ..Settings::default() };
         let module = crate::module(Telemetry::new(site.deps(settings)));
-        let (router, _) = module.routes.merge(module.root_routes).split_for_parts();
+        // The doors at the root come first: `/write` there is another one than `/api/v1/write`.
+        let (root, _) = module.root_routes.split_for_parts();
+        let router = root.fallback_service(module.routes.split_for_parts().0);
         let caller = Caller { name: "ines".to_owned(), role: Some(Role::Engineer) };
         Self { router: router.layer(axum::Extension(caller)), _site: site }
     }
@@ -48,7 +51,8 @@ impl Api {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, headers, text, bytes: bytes.to_vec() }
     }
 
     async fn ingest(&self, body: impl Into<Body>) -> Answer {
@@ -199,4 +203,69 @@ async fn readings_come_raw_in_buckets_and_as_csv() {
     assert_eq!(api.get("/flow/metrics").await.json()["accepted"], 120);
     assert_eq!(api.get("/flow/health").await.json()["status"], "ok");
     assert_eq!(api.get("/anomalies").await.json(), json!({"items": []}));
+}
+
+#[tokio::test]
+async fn one_unknown_sensor_does_not_hide_the_others() {
+    let api = Api::new(UnknownSensors::Auto).await;
+    assert_eq!(api.ingest(r#"{"sensor":"a/b/c","value":1,"at":1789999800000}"#).await.status, 200);
+    let base =
+        "/sensors/readings?from=2026-09-21&to=2026-09-22&sensor=a/b/gr%C3%B6%C3%9Fe&sensor=a/b/c";
+    let answer = api.get(base).await.json();
+    assert_eq!(answer["unknown"], json!(["a/b/größe"]));
+    assert_eq!(answer["series"][0]["sensor"], "a/b/c");
+    assert_eq!(answer["series"][0]["points"][0]["quality"], "good");
+    for format in ["csv", "arrow"] {
+        let answer = api.get(&format!("{base}&format={format}")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["plainview-unknown-sensors"], "a/b/gr%C3%B6%C3%9Fe");
+    }
+    let both = api.get("/sensors/readings?sensor=a/b/x&sensor=a/b/y&format=csv").await;
+    assert_eq!((both.status, both.json()["status"].clone()), (404, json!(404)));
+}
+
+#[tokio::test]
+async fn tables_come_whole_at_any_length() {
+    const READINGS: usize = 50_001;
+    let api = Api::new(UnknownSensors::Auto).await;
+    for sensor in ["x/y/a", "x/y/b"] {
+        let (site, rest) = sensor.split_once('/').unwrap();
+        let (asset, measure) = rest.split_once('/').unwrap();
+        let lines: String = (0..READINGS)
+            .map(|n| {
+                format!("{measure},site={site},asset={asset} value={n} {}\n", 1_790_000_000 + n)
+            })
+            .collect();
+        assert_eq!(api.write("?precision=s", lines).await.status, 204);
+    }
+    let base = "/sensors/readings?from=2026-09-21&to=2026-09-30&sensor=x/y/b&sensor=x/y/a";
+    let csv = api.get(&format!("{base}&format=csv")).await;
+    let lines: Vec<&str> = csv.text.lines().skip(1).collect();
+    assert_eq!(lines.len(), 2 * READINGS);
+    for (place, line) in lines.iter().enumerate() {
+        let mut cells = line.split(',').skip(1);
+        let sensor = if place < READINGS { "x/y/b" } else { "x/y/a" };
+        let value = (place % READINGS).to_string();
+        assert_eq!((cells.next(), cells.next()), (Some(sensor), Some(value.as_str())));
+    }
+    let (mut decoder, mut rows) = (tables::ArrowDecoder::new(), 0);
+    let request = Request::get(base).header("accept", "application/vnd.apache.arrow.stream, */*");
+    let arrow = api.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(arrow.headers["content-type"], "application/vnd.apache.arrow.stream");
+    let take = |batch: tables::Decoded| {
+        for value in batch.value {
+            assert_eq!(value, (rows % READINGS) as f64);
+            rows += 1;
+        }
+        Ok(())
+    };
+    decoder.take(arrow.bytes.into(), take).unwrap();
+    decoder.finish().unwrap();
+    assert_eq!(rows, 2 * READINGS);
+    let some = api.get(&format!("{base}&format=csv&limit=20001")).await;
+    assert_eq!(some.text.lines().count(), 1 + 2 * 20_001);
+    assert_eq!(api.get(&format!("{base}&limit=100001")).await.fields(), ["limit"]);
+    let buckets = api.get(&format!("{base}&format=csv&width=1h")).await;
+    assert!(buckets.text.starts_with("timestamp,sensor,count,min,max,mean,first,last,unit\n"));
+    assert!(buckets.text.lines().count() > 20, "{}", buckets.text);
 }

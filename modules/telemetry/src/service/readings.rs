@@ -1,14 +1,20 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{SensorKey, Timestamp};
 use store::series::{Bucket, Corrected, Correction, Point, SeriesId, SharedSeries, Span};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Telemetry;
 use crate::error::TelemetryError;
 
 /// Readings in one page of a long answer: one is held while the client takes the one before.
 pub(crate) const PAGE_READINGS: usize = 20_000;
+
+/// Long answers that are sent at one time. Each holds a page and its text, some 4 MiB; a client
+/// that does not take what it asked for is cut off by the web's write timeout.
+pub(crate) const ANSWERS_MAX: usize = 32;
 
 /// How readings are wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +67,7 @@ pub(crate) struct Pages {
     place: usize,
     from: Timestamp,
     left: usize,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Some readings or all buckets of the sensor at `place`.
@@ -130,15 +137,34 @@ fn raw_limit(shape: Shape) -> usize {
 }
 
 impl Telemetry {
-    /// Finds the sensors. Fails when none of them is known, and names the first.
+    /// Finds the sensors, and takes a place for the answer. Fails when none of them is known, and
+    /// names the first.
     pub(crate) async fn reading_pages(
         &self,
         asked: &ReadingsAsked,
     ) -> Result<Pages, TelemetryError> {
         self.ensure_loaded().await?;
-        let (mut known, mut unknown) = (Vec::with_capacity(asked.sensors.len()), Vec::new());
+        let _place = Arc::clone(&self.answers)
+            .try_acquire_owned()
+            .map_err(|_| TelemetryError::AnswersFull { max: ANSWERS_MAX })?;
+        let (known, unknown) = self.found(&asked.sensors)?;
+        Ok(Pages {
+            series: SharedSeries::clone(&self.series),
+            known,
+            unknown,
+            span: asked.span,
+            shape: asked.shape,
+            place: 0,
+            from: asked.span.from,
+            left: raw_limit(asked.shape),
+            _place,
+        })
+    }
+
+    fn found(&self, sensors: &[SensorKey]) -> Result<(Vec<Known>, Vec<SensorKey>), TelemetryError> {
+        let (mut known, mut unknown) = (Vec::with_capacity(sensors.len()), Vec::new());
         let mut seen = HashSet::new();
-        for sensor in asked.sensors.iter().filter(|sensor| seen.insert(*sensor)) {
+        for sensor in sensors.iter().filter(|sensor| seen.insert(*sensor)) {
             match self.sensor(sensor) {
                 Ok(entry) => known.push(Known {
                     id: entry.id,
@@ -151,16 +177,7 @@ impl Telemetry {
         if let (true, Some(first)) = (known.is_empty(), unknown.first()) {
             return Err(TelemetryError::NoSuchSensor(first.clone()));
         }
-        Ok(Pages {
-            series: SharedSeries::clone(&self.series),
-            known,
-            unknown,
-            span: asked.span,
-            shape: asked.shape,
-            place: 0,
-            from: asked.span.from,
-            left: raw_limit(asked.shape),
-        })
+        Ok((known, unknown))
     }
 
     /// The whole answer at once; its caller bounds it.
@@ -168,9 +185,10 @@ impl Telemetry {
         &self,
         asked: &ReadingsAsked,
     ) -> Result<ReadingsAnswer, TelemetryError> {
-        let pages = self.reading_pages(asked).await?;
-        let mut series = Vec::with_capacity(pages.known.len());
-        for known in pages.known {
+        self.ensure_loaded().await?;
+        let (known, unknown) = self.found(&asked.sensors)?;
+        let mut series = Vec::with_capacity(known.len());
+        for known in known {
             let data = match asked.shape {
                 Shape::Raw { limit } => {
                     let mut points = self.series.range(known.id, asked.span, limit + 1).await?;
@@ -185,7 +203,7 @@ impl Telemetry {
             };
             series.push(SeriesAnswer { sensor: known.sensor, unit: known.unit, data });
         }
-        Ok(ReadingsAnswer { series, unknown: pages.unknown })
+        Ok(ReadingsAnswer { series, unknown })
     }
 
     /// Puts a stored value right; what it replaces stays in the audit trail.

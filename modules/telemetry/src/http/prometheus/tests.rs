@@ -20,7 +20,9 @@ impl Api {
     async fn new() -> Self {
         let site = Site::new().await;
         let module = crate::module(Telemetry::new(site.deps(Settings::default())));
-        let (router, _) = module.routes.merge(module.root_routes).split_for_parts();
+        // The doors at the root come first: `/write` there is another one than `/api/v1/write`.
+        let (root, _) = module.root_routes.split_for_parts();
+        let router = root.fallback_service(module.routes.split_for_parts().0);
         let caller = Caller { name: "ines".to_owned(), role: Some(Role::Engineer) };
         let api = Self { router: router.layer(axum::Extension(caller)), _site: site };
         let labelled = json!({ "metadata": {
