@@ -13,8 +13,9 @@ use crate::series::{Bucket, Correction};
 const SENSORS: usize = 3;
 /// Each case opens the store anew and syncs for every step.
 const CASES: u32 = 40;
-/// Far enough apart that a long run crosses midnight.
-const STEP: i64 = 17 * SECOND;
+/// Between two places: far enough apart that a long run crosses midnight, or so near that whole
+/// minutes are worth figures of their own.
+const STEPS: [i64; 2] = [17 * SECOND, SECOND];
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -61,7 +62,8 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 fn questions() -> impl Strategy<Value = Question> {
-    let width = prop_oneof![1i64..3_000, 10_000i64..4_000_000];
+    let minutes = (1i64..200).prop_map(|minutes| minutes * 60);
+    let width = prop_oneof![2 => 1i64..3_000, 1 => 10_000i64..4_000_000, 3 => minutes];
     (0..SENSORS, -60i64..16_000, 0i64..16_000, width, 0usize..12_000).prop_map(
         |(sensor, from, length, width, limit)| Question { sensor, from, length, width, limit },
     )
@@ -73,28 +75,32 @@ pub(crate) fn agrees_with_the_model<H: Harness>(make: fn() -> H) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
-    let strategy =
-        (proptest::collection::vec(ops(), 1..14), proptest::collection::vec(questions(), 1..12));
+    let steps = prop_oneof![Just(STEPS[0]), Just(STEPS[1])];
+    let strategy = (
+        proptest::collection::vec(ops(), 1..14),
+        proptest::collection::vec(questions(), 1..12),
+        steps,
+    );
     TestRunner::new(config)
-        .run(&strategy, |(ops, questions)| {
+        .run(&strategy, |(ops, questions, step)| {
             // The store's threads and connections end inside the runtime.
-            runtime.block_on(check(make(), &ops, &questions));
+            runtime.block_on(check(make(), &ops, &questions, step));
             Ok(())
         })
         .unwrap();
 }
 
-async fn check(mut harness: impl Harness, ops: &[Op], questions: &[Question]) {
+async fn check(mut harness: impl Harness, ops: &[Op], questions: &[Question], step: i64) {
     let names: Vec<_> = (0..SENSORS).map(|i| key(&format!("s{i}"))).collect();
     let ids = harness.store().register(&names).await.unwrap();
     let mut model = Model::new();
-    for (step, op) in ops.iter().enumerate() {
-        apply(&mut harness, &ids, &mut model, op, step).await;
-        let question = &questions[step % questions.len()];
-        ask(&harness.store(), &ids, &model, question).await;
+    for (turn, op) in ops.iter().enumerate() {
+        apply(&mut harness, &ids, &mut model, op, (turn, step)).await;
+        let question = &questions[turn % questions.len()];
+        ask(&harness.store(), &ids, &model, question, step).await;
     }
     for question in questions {
-        ask(&harness.store(), &ids, &model, question).await;
+        ask(&harness.store(), &ids, &model, question, step).await;
     }
     let store = harness.store();
     for (sensor, id) in ids.iter().enumerate() {
@@ -109,27 +115,27 @@ async fn apply(
     ids: &[SeriesId],
     model: &mut Model,
     op: &Op,
-    step: usize,
+    (turn, step): (usize, i64),
 ) {
     let mut readings = Vec::new();
     match op {
         Op::Scatter(scattered) => {
             readings.extend(
-                scattered.iter().map(|(s, place, value, q)| (*s, DAY + place * STEP, *value, *q)),
+                scattered.iter().map(|(s, place, value, q)| (*s, DAY + place * step, *value, *q)),
             );
         }
         Op::Stretch { sensor, start, count, every } => {
-            let place = |i: i64| DAY + (start + i * every) * STEP;
-            readings.extend((0..*count).map(|i| (*sensor, place(i), (step as i64 * i) as f64, 0)));
+            let place = |i: i64| DAY + (start + i * every) * step;
+            readings.extend((0..*count).map(|i| (*sensor, place(i), (turn as i64 * i) as f64, 0)));
         }
         Op::Correct { sensor, place, value } => {
-            let at = DAY + place * STEP;
+            let at = DAY + place * step;
             let before = model.get(&(*sensor, at)).map(|(value, _)| *value);
             let correction = Correction {
                 at: Timestamp::from_micros(at),
                 value: *value,
                 actor: "model".to_owned(),
-                reason: format!("step {step}"),
+                reason: format!("turn {turn}"),
             };
             let store = harness.store();
             store.correct(ids[*sensor], correction).await.unwrap();
@@ -164,9 +170,15 @@ fn points(model: &Model, sensor: usize, from: i64, to: i64) -> Vec<Point> {
         .collect()
 }
 
-async fn ask(store: &SharedSeries, ids: &[SeriesId], model: &Model, question: &Question) {
+async fn ask(
+    store: &SharedSeries,
+    ids: &[SeriesId],
+    model: &Model,
+    question: &Question,
+    step: i64,
+) {
     let (from, to) =
-        (DAY + question.from * STEP - 3, DAY + (question.from + question.length) * STEP);
+        (DAY + question.from * step - 3, DAY + (question.from + question.length) * step);
     let id = ids[question.sensor];
     let wanted = points(model, question.sensor, from, to.max(from));
     let got = store.range(id, span(from, to), question.limit).await.unwrap();

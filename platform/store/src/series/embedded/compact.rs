@@ -351,7 +351,8 @@ mod tests {
 
     #[test]
     fn four_of_a_size_become_one_and_a_large_one_is_left_alone() {
-        let cases: [(&[u64], bool, Option<Range<usize>>); 8] = [
+        type Case<'a> = (&'a [u64], bool, Option<Range<usize>>);
+        let cases: [Case<'_>; 8] = [
             (&[K, K], false, None),
             (&[K, K, K, K], false, Some(0..4)),
             (&[64 * K, K, K, K], false, None),

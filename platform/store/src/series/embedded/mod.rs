@@ -536,7 +536,8 @@ fn known_latest(
     let Some(loaded) = latest::load(dir, sensors)? else {
         let mut known = std::mem::take(&mut opened.latest);
         if known.iter().all(Option::is_none) && !days.all().is_empty() {
-            read::latest_sealed(days, &mut known, &[0..sensors as u32])?;
+            let every = 0..sensors as u32;
+            read::latest_sealed(days, &mut known, std::slice::from_ref(&every))?;
         }
         return Ok((known, 0));
     };

@@ -39,10 +39,8 @@ fn count_lost(bytes: &[u8]) -> u64 {
     let mut ended = 0;
     for frame in frames.chunks_exact(FRAME_HEAD_BYTES + size) {
         if &frame[8..16] != salt {
-            // Either the end, or salt itself is damaged and more of this log follows.
-            if sound {
-                sound = false;
-            }
+            // The end, unless frames of this log follow: then the salt itself is damaged.
+            sound = false;
             continue;
         }
         let commits = number(frame, 4) > 0;

@@ -1,0 +1,117 @@
+//! Watches for stored readings that failed their checksum and tells whom it concerns, once.
+
+use std::time::Duration;
+
+use bus::{TaskContext, TaskError};
+use kernel::{EventDraft, SensorKey, Timestamp};
+use sense::Origin;
+use serde::Serialize;
+use store::series::{Damage, SeriesId};
+use uuid::Uuid;
+
+use super::Telemetry;
+use crate::error::TelemetryError;
+use crate::events::ANOMALY_DETECTED;
+use crate::model::{AnomalyState, Severity};
+use crate::records;
+
+/// How far damage has been told, among the checkpoints.
+const TOLD: &str = "series-integrity";
+const EVERY: Duration = Duration::from_secs(5);
+/// Sensors told one by one for each damaged place; of more, the store itself is told.
+const SENSORS_MAX: u32 = 8;
+/// Stands for the store where nobody can say which sensors lost readings.
+const STORE: &str = "plainview/store/readings";
+/// What the alarm is called; one stands for each sensor.
+const RULE: &str = "damaged_storage";
+
+/// `anomaly.detected` about readings that are kept, not about readings that come in. It is no
+/// detector's, so it has no score of one and leads to no prediction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct StorageDamaged {
+    anomaly_id: Uuid,
+    sensor: SensorKey,
+    asset: String,
+    site: String,
+    rule: &'static str,
+    state: AnomalyState,
+    severity: Severity,
+    score: f64,
+    started_at: Timestamp,
+    detected_at: Timestamp,
+    origin: Origin,
+    /// What was damaged: file, place and event times.
+    damage: Damage,
+}
+
+impl StorageDamaged {
+    fn new(sensor: SensorKey, damage: &Damage) -> Self {
+        Self {
+            anomaly_id: Uuid::now_v7(),
+            asset: sensor.asset().as_str().to_owned(),
+            site: sensor.site().to_owned(),
+            sensor,
+            rule: RULE,
+            state: AnomalyState::Active,
+            severity: Severity::Medium,
+            score: 0.0,
+            started_at: damage.found,
+            detected_at: damage.found,
+            origin: Origin::Real,
+            // Series ids mean nothing outside the store.
+            damage: Damage { series: None, ..damage.clone() },
+        }
+    }
+}
+
+impl Telemetry {
+    /// Tells of damage as the store finds it.
+    pub(crate) async fn watch_integrity(self, context: TaskContext) -> Result<(), TaskError> {
+        self.ensure_loaded().await?;
+        let mut timer = tokio::time::interval(EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = context.stop.cancelled() => return Ok(()),
+                _ = timer.tick() => {}
+            }
+            let told = self.tell_damage().await?;
+            context.handle.progress(told, 0);
+        }
+    }
+
+    /// Raises an alarm for each damaged place not told of yet; what is said and how far it was
+    /// said commit together.
+    async fn tell_damage(&self) -> Result<u64, TelemetryError> {
+        let status = self.series.status().await?;
+        metrics::gauge!("plainview_series_quarantined").set(status.quarantined as f64);
+        let told = records::checkpoint(&self.records, TOLD).await?;
+        let fresh: Vec<&Damage> = status.damage.iter().filter(|one| one.id >= told).collect();
+        let Some(last) = fresh.last() else { return Ok(0) };
+        let tx = self.records.begin().await?;
+        for damage in &fresh {
+            for sensor in self.concerned(damage) {
+                let alarm = StorageDamaged::new(sensor, damage);
+                let draft = EventDraft::new(ANOMALY_DETECTED, alarm.sensor.as_str(), &alarm)
+                    .map_err(|source| TelemetryError::Encoding { what: "damage", source })?;
+                self.bus.publish(&tx, "telemetry", draft).await?;
+            }
+        }
+        records::save_checkpoint(&tx, TOLD, last.id + 1).await?;
+        tx.commit().await?;
+        Ok(fresh.len() as u64)
+    }
+
+    /// The sensors that may have lost readings.
+    fn concerned(&self, damage: &Damage) -> Vec<SensorKey> {
+        let few =
+            damage.series.filter(|(first, last)| last.0.saturating_sub(first.0) < SENSORS_MAX);
+        let ids = few.into_iter().flat_map(|(first, last)| first.0..=last.0);
+        let known = ids.filter_map(|id| self.registry.by_id(SeriesId(id)));
+        let mut keys: Vec<SensorKey> = known.map(|entry| entry.sensor.key.clone()).collect();
+        if keys.is_empty() {
+            keys.extend(SensorKey::new(STORE).ok());
+        }
+        keys
+    }
+}
