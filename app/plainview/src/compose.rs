@@ -19,7 +19,7 @@ use web::{Check, HealthCheck, Keys, Metrics, Module, Role, Standing, WebSettings
 use crate::assets::assets;
 use crate::config::Config;
 use crate::platform::{self, Platform, Scratch};
-use crate::{settings, sources};
+use crate::{broker, settings, sources};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -89,7 +89,11 @@ fn modules(config: &Config, platform: &Platform) -> anyhow::Result<Vec<Module>> 
         bus: bus.clone(),
         clock,
         settings: settings::telemetry(config),
-        connectors: sources::connectors(config, &late)?,
+        connectors: broker::add(
+            config,
+            keys(config, platform)?,
+            sources::connectors(config, &late)?,
+        ),
     });
     let door = telemetry.door();
     late.tie(&door);

@@ -1,6 +1,7 @@
 //! `plainview`: one program that watches a plant.
 
 mod assets;
+mod broker;
 mod cli;
 mod compose;
 mod config;

@@ -43,6 +43,13 @@ pub(crate) fn examine(config: &Config) -> Vec<Finding> {
     for advice in crate::sources::weaknesses(config) {
         weak("sources", &advice);
     }
+    let broker = &config.broker;
+    if broker.enabled && !broker.listen.ip().is_loopback() && broker.cert_file.is_none() {
+        weak("broker.listen", "listen on 127.0.0.1, or name broker.cert_file and broker.key_file");
+    }
+    if broker.cert_file.is_some() != broker.key_file.is_some() {
+        weak("broker.cert_file", "name both broker.cert_file and broker.key_file, or neither");
+    }
     if !config.notifications.smtp.host.is_empty()
         && config.notifications.smtp.tls == SmtpTls::None
         && !is_loopback_name(&config.notifications.smtp.host)
@@ -92,6 +99,8 @@ mod tests {
         config.server.cors_origins = vec!["*".to_owned()];
         config.auth.keys = vec!["ines:operator:secret".to_owned()];
         config.mqtt.url = "mqtt://broker:1883".to_owned();
+        config.broker.enabled = true;
+        config.broker.listen = ([0, 0, 0, 0], 1883).into();
         let named: Vec<&str> = refusals(&config).iter().map(|f| f.setting).collect();
         assert_eq!(
             named,
@@ -101,7 +110,8 @@ mod tests {
                 "server.listen",
                 "server.cors_origins",
                 "auth.keys",
-                "mqtt.user"
+                "mqtt.user",
+                "broker.listen"
             ]
         );
         config.environment = Environment::Development;

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions};
+use serde_json::{Value, json};
+use testkit::{FaultProxy, Faults, Path as Way};
 
 use crate::harness::{DEADLINE, Plainview, Setup};
+use crate::sources::{connect, latest, source};
 
 const READINGS: u64 = 10_000;
 const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// A broker with persistence, so that it keeps what it took over a restart.
-struct Broker {
+pub(crate) struct Broker {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     dir: tempfile::TempDir,
 }
 
 impl Broker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(
@@ -137,4 +140,119 @@ async fn ten_thousand_readings_survive_two_restarts_exactly_once() {
         assert_eq!(point["value"].as_f64().unwrap() as usize, number);
     }
     assert_eq!(points.len() as u64, READINGS);
+}
+
+/// One message with QoS 1; returns once the broker has it.
+fn say(port: u16, topic: &str, payload: &[u8]) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("payload");
+    std::fs::write(&file, payload).unwrap();
+    let status = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-t", topic])
+        .args(if payload.is_empty() {
+            vec!["-n".as_ref()]
+        } else {
+            vec!["-f".as_ref(), file.as_os_str()]
+        })
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn is(value: f64, quality: &'static str) -> impl Fn(&Value) -> bool {
+    move |latest| latest["value"] == value && latest["quality"] == quality
+}
+
+/// Every form of payload, and every poison between them: none of it stops what follows.
+async fn forms_and_poison(version: &str) {
+    let broker = Broker::start();
+    let plainview = Plainview::start().await;
+    let topics =
+        ["plant/{site}/{asset}/{measure}", "tele/{asset}/SENSOR", "$share/g/lines/#", "json/#"];
+    let settings = json!({
+        "host": "127.0.0.1", "port": broker.port, "version": version, "topics": topics,
+        "default_site": "north",
+    });
+    connect(&plainview, "mqtt", &settings).await;
+    source(&plainview, "mqtt/plant", "connected", |it| it["connected_since"].is_string()).await;
+    let port = broker.port;
+    // The topics are granted once something published comes through.
+    plainview
+        .until(DEADLINE, "granted", async |it| {
+            say(port, "plant/north/p-1/first", b"1");
+            let view = it.get("/api/v1/sources/mqtt/plant").await;
+            (view["readings"].as_u64()? > 0).then_some(())
+        })
+        .await;
+    say(port, "plant/north/p-1/plain", b" 21.5\n");
+    say(port, "plant/north/p-1/open", b"true");
+    say(port, "plant/north/p-1/json", br#"{"value": 3.5, "quality": "uncertain"}"#);
+    let before = plainview.get("/api/v1/sources/mqtt/plant").await["refused"].as_u64().unwrap();
+    for poison in [&b""[..], b"\xff\xfe", b"rubbish", b"{\"value\": ", &vec![b'7'; 2 << 20]] {
+        say(port, "plant/north/p-1/poison", poison);
+    }
+    say(port, "plant/north/p 1/poison", b"1");
+    say(port, "tele/p-2/SENSOR", br#"{"temp": 1.5, "bearing": {"de": 2.5}, "name": "x"}"#);
+    say(port, "lines/any", b"flow,site=north,asset=p-3 value=4.5");
+    let rows = br#"[{"sensor": "north/p-4/a", "value": 1}, {"sensor": "north/p-4/b", "value": 2}]"#;
+    say(port, "json/any", rows);
+    for (sensor, value, quality) in [
+        ("north/p-1/plain", 21.5, "good"),
+        ("north/p-1/open", 1.0, "good"),
+        ("north/p-1/json", 3.5, "uncertain"),
+        ("north/p-2/temp", 1.5, "good"),
+        ("north/p-2/bearing/de", 2.5, "good"),
+        ("north/p-3/flow", 4.5, "good"),
+        ("north/p-4/a", 1.0, "good"),
+        ("north/p-4/b", 2.0, "good"),
+    ] {
+        latest(&plainview, sensor, "as it was said", is(value, quality)).await;
+    }
+    let counted = |view: &Value| view["refused"].as_u64().is_some_and(|now| now >= before + 6);
+    let view = source(&plainview, "mqtt/plant", "counts the poison", counted).await;
+    assert!(view["last_error"]["message"].as_str().unwrap().contains("p 1"), "{view}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_of_payload_and_poison_over_version_5() {
+    forms_and_poison("5").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_of_payload_and_poison_over_version_3() {
+    forms_and_poison("3.1.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_cut_in_the_middle_again_and_again_loses_nothing() {
+    let broker = Broker::start();
+    let upstream = ([127, 0, 0, 1], broker.port).into();
+    let proxy = FaultProxy::start(upstream, 7).await.unwrap();
+    let plainview = Plainview::start().await;
+    let settings = json!({ "host": "127.0.0.1", "port": proxy.addr().port() });
+    connect(&plainview, "mqtt", &settings).await;
+    source(&plainview, "mqtt/plant", "connected", |it| it["connected_since"].is_string()).await;
+    let publishing = tokio::spawn(async move { publish(broker.port, 0..READINGS / 2).await });
+    for cut in [
+        Faults { cut_reply_after: Some(20_000), ..Faults::default() },
+        Faults { cut_request_after: Some(500), ..Faults::default() },
+        Faults { path: Way::Reset, ..Faults::default() },
+    ] {
+        let before = plainview.get("/api/v1/sources/mqtt/plant").await["reconnects"].clone();
+        proxy.set(cut);
+        let cut = |view: &Value| view["reconnects"] != before;
+        source(&plainview, "mqtt/plant", "lost its link", cut).await;
+        proxy.heal();
+        let whole = |view: &Value| view["connected_since"].is_string();
+        source(&plainview, "mqtt/plant", "has its link again", whole).await;
+    }
+    publishing.await.unwrap();
+    let path = "/api/v1/sensors/readings?sensor=mqtt/meter/count&limit=10000\
+                &from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z";
+    plainview
+        .until(DEADLINE, "all readings", async |it| {
+            let answer = it.get(path).await;
+            (answer["series"][0]["points"].as_array()?.len() as u64 == READINGS / 2).then_some(())
+        })
+        .await;
 }
