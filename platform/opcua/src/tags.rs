@@ -32,10 +32,11 @@ impl Tag {
         self.take(said, values::event_time(said, now))
     }
 
-    /// What was read on request: the server says that the value still is so now.
+    /// What was read on request: the server says that the value still is so now. Some servers
+    /// answer with the server time of the last write, which says nothing about now.
     pub(crate) fn confirm(&mut self, said: &DataValue, now: Timestamp) -> Result<Reading, String> {
-        let at = values::time(said.server_timestamp.as_ref()).unwrap_or(now);
-        self.take(said, at)
+        let at = values::time(said.server_timestamp.as_ref());
+        self.take(said, at.filter(|at| Some(*at) > self.last.at).unwrap_or(now))
     }
 
     fn take(&mut self, said: &DataValue, at: Timestamp) -> Result<Reading, String> {

@@ -20,7 +20,9 @@ fn settings(port: u16, device: &Peer) -> Value {
 
 fn is(quality: &'static str, value: f64) -> impl Fn(&Value) -> bool {
     move |latest| {
-        let close = latest["value"].as_f64().is_some_and(|it| (it - value).abs() < 1e-9);
+        // The JSON of the answer is not read to the last bit of a large number.
+        let near = 1e-12 * value.abs().max(1.0);
+        let close = latest["value"].as_f64().is_some_and(|it| (it - value).abs() <= near);
         close && latest["quality"] == quality
     }
 }

@@ -228,6 +228,12 @@ impl Telemetry {
         if tokio::time::timeout(FAREWELL, all_gone).await.is_err() {
             tracing::warn!("a connector did not stop in time and is dropped");
         }
+        for actual in self.sources.actual().values_mut() {
+            actual.is_running = false;
+            if let Some(status) = &actual.status {
+                status.stopped();
+            }
+        }
     }
 }
 

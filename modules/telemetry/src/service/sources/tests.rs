@@ -17,7 +17,7 @@ use crate::service::{Deps, Telemetry};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A connector that does what its settings say: `speak`, `panic` or `leave`.
+/// A connector that does what its settings say: `speak`, `tick`, `panic` or `leave`.
 struct Actor {
     status: SourceStatus,
     does: String,
@@ -44,14 +44,20 @@ impl Connector for Actor {
                 return;
             }
             let sensor = SensorKey::new("north/actor/level").unwrap();
-            let quality = Quality::Good;
-            let reading = Reading { sensor, at: now, value: 1.0, quality, unit: None };
+            let past = if self.does == "tick" { 120 } else { 1 };
+            let readings = (0..past).rev().map(|seconds| Reading {
+                sensor: sensor.clone(),
+                at: now.minus(Duration::from_secs(seconds)),
+                value: seconds as f64,
+                quality: Quality::Good,
+                unit: None,
+            });
             let delivery = Delivery {
                 source: self.status.snapshot().id,
                 origin: Origin::Real,
                 correlation: None,
                 received: now,
-                readings: vec![reading],
+                readings: readings.collect(),
             };
             sink.submit(delivery).await.unwrap();
             stop.cancelled().await;
@@ -211,6 +217,25 @@ async fn a_connector_from_which_nothing_comes_is_silent_not_live() {
     until(&telemetry, &id("quiet"), |view| view.state == SourceState::Live).await;
     stage.site.clock.advance(Duration::from_secs(600));
     until(&telemetry, &id("quiet"), |view| view.state == SourceState::Silent).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_sensors_of_a_connector_that_is_cut_off_lose_their_trust() {
+    let stage = Stage::new().await;
+    let (telemetry, running) = stage.start(vec![in_file("cut", "tick")]);
+    until(&telemetry, &id("cut"), |view| view.readings == 120).await;
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut events = Vec::new();
+    while events.is_empty() && tokio::time::Instant::now() < deadline {
+        // In steps: the readings must be judged before their end can be a silence.
+        stage.site.clock.advance(Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        events = stage.site.events("sensor.trust.changed").await;
+    }
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].data["sensor"], "north/actor/level");
+    assert_eq!(events[0].data["trust"], "silent");
     running.stop().await;
 }
 
