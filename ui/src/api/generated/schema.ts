@@ -157,6 +157,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/anomalies/{id}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Judge the readings behind an anomaly again
+         * @description For anomalies of process models.
+         */
+        get: operations["telemetry_explain_anomaly"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process models in force */
+        get: operations["telemetry_list_process_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{site}/{asset}/model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process model of an asset */
+        get: operations["telemetry_process_model"];
+        /**
+         * Fit a new version of an asset's process model
+         * @description Needs the role engineer. The first version is in force at once; a later one is proposed and
+         *     judges nothing until it is accepted.
+         */
+        put: operations["telemetry_fit_process_model"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{site}/{asset}/model/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put a version of an asset's process model in force
+         * @description Needs the role engineer. The version before is retired and may be accepted again.
+         */
+        post: operations["telemetry_accept_process_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in a file of readings
+         * @description CSV (`text/csv`, plain or gzip) or Parquet (`application/vnd.apache.parquet`), up to 1 GiB.
+         *     Good rows are stored while the file still comes in, bad ones named. A 200 means that every
+         *     accepted reading is durable; a file that breaks off says how many were stored before. Sending
+         *     a file again does no harm.
+         */
+        post: operations["telemetry_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/data/ingest": {
         parameters: {
             query?: never;
@@ -826,6 +928,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sensors/aggregate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Many sensors as one: the readings of all that the filters choose, bucket by bucket
+         * @description Choose sensors of one kind and unit; bad readings are left out.
+         */
+        get: operations["telemetry_aggregate_readings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sensors/corrections": {
         parameters: {
             query?: never;
@@ -857,6 +979,7 @@ export interface paths {
         /**
          * Readings of one or several sensors
          * @description Raw, or summarised into buckets with `buckets` or `width`. Bad readings are left out of buckets.
+         *     CSV and Arrow are streamed, however long they are; an answer that breaks off has no proper end.
          */
         get: operations["telemetry_readings"];
         put?: never;
@@ -992,6 +1115,132 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sources of readings: connectors that go out, agents that call */
+        get: operations["telemetry_list_sources"];
+        put?: never;
+        /**
+         * Make a connector and start it
+         * @description Needs the role engineer.
+         */
+        post: operations["telemetry_create_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The protocols of connectors, and the fields of their settings */
+        get: operations["telemetry_source_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/{protocol}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One source */
+        get: operations["telemetry_one_source"];
+        /**
+         * Replace the settings of a connector
+         * @description Needs the role engineer and an `If-Match` with its entity tag. A secret sent as `***` stays
+         *     what it is.
+         */
+        put: operations["telemetry_replace_source"];
+        post?: never;
+        /**
+         * Remove a connector; what it brought stays
+         * @description Needs the role engineer.
+         */
+        delete: operations["telemetry_remove_source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/{protocol}/{name}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a connector
+         * @description Needs the role engineer.
+         */
+        post: operations["telemetry_start_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/{protocol}/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a connector until it is started again
+         * @description Needs the role engineer.
+         */
+        post: operations["telemetry_stop_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in readings as Prometheus remote-write 1.0
+         * @description A snappy block around a protobuf `WriteRequest`; see the manual for how labels become keys.
+         *     Good series are stored, bad ones named. A 204 means that all of it is durable. A 400 must not
+         *     be sent again; a 429 or 503 must, after `Retry-After`.
+         */
+        post: operations["telemetry_write"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/write": {
         parameters: {
             query?: never;
@@ -1003,6 +1252,27 @@ export interface paths {
         put?: never;
         /** Hand in readings as line protocol (Influx 2) */
         post: operations["telemetry_write_v2"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v3/write_lp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in readings as line protocol (Influx 3)
+         * @description `db` is not looked at. A 204 always means that all of it is durable, so `no_sync` changes
+         *     nothing.
+         */
+        post: operations["telemetry_write_v3"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1114,6 +1384,205 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prometheus/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts of Prometheus' rules; there are none */
+        get: operations["telemetry_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/format_query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lay a query out over lines */
+        get: operations["telemetry_format_query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/label/{name}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The values of one label */
+        get: operations["telemetry_label_values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The names of labels
+         * @description Also as POST with the parameters as a form.
+         */
+        get: operations["telemetry_labels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known of metrics: type, help, unit */
+        get: operations["telemetry_metadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Evaluate PromQL at one time
+         * @description Also as POST with the parameters as a form.
+         */
+        get: operations["telemetry_query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/query_exemplars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Exemplars; there are none */
+        get: operations["telemetry_query_exemplars"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/query_range": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Evaluate PromQL over a range of time
+         * @description Also as POST with the parameters as a form.
+         */
+        get: operations["telemetry_query_range"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rules of Prometheus; there are none */
+        get: operations["telemetry_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The labels of the series that match
+         * @description Also as POST with the parameters as a form.
+         */
+        get: operations["telemetry_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/api/v1/status/buildinfo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which Prometheus this answers like */
+        get: operations["telemetry_build_info"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ready": {
         parameters: {
             query?: never;
@@ -1125,6 +1594,28 @@ export interface paths {
         get: operations["system_ready"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in readings as OpenTelemetry metrics (OTLP/HTTP)
+         * @description An `ExportMetricsServiceRequest` as protobuf or JSON; see the manual for how metrics and
+         *     attributes become keys. Good data points are stored; what was refused stands in
+         *     `partialSuccess`. A 200 means that the accepted ones are durable.
+         */
+        post: operations["telemetry_export"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1163,6 +1654,11 @@ export interface components {
             /** @description Type of the event, such as `decision.requested`. */
             type: string;
         };
+        /** @description Which version shall be in force. */
+        AcceptedVersion: {
+            /** Format: int64 */
+            version: number;
+        };
         AcknowledgeBody: {
             note?: string | null;
         };
@@ -1191,6 +1687,24 @@ export interface components {
         };
         /** @enum {string} */
         AgentState: "starting" | "running" | "retrying" | "stopped";
+        AggregateBucket: {
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            count: number;
+            /** Format: double */
+            max: number;
+            /** Format: double */
+            mean: number;
+            /** Format: double */
+            min: number;
+        };
+        AggregateView: {
+            buckets: components["schemas"]["AggregateBucket"][];
+            /** @description Sensors that the filters choose. */
+            sensors: number;
+            /** Format: double */
+            width_s: number;
+        };
         /** @description One alarm: what is wrong with one sensor by one rule, over all its occurrences. */
         Alert: {
             acknowledged_at?: components["schemas"]["Timestamp"] | null;
@@ -1257,12 +1771,15 @@ export interface components {
             anomaly_id: string;
             asset: string;
             cleared_at?: components["schemas"]["Timestamp"] | null;
+            /** @description The sensors it shows in, largest share first. */
+            contributions?: components["schemas"]["Contribution"][];
             detected_at: components["schemas"]["Timestamp"];
             detector: components["schemas"]["DetectorName"];
             evidence: components["schemas"]["Evidence"];
             expected?: components["schemas"]["Band"] | null;
             kind: components["schemas"]["SensorKind"];
             origin: string;
+            process?: components["schemas"]["ProcessFinding"] | null;
             rule: components["schemas"]["AnomalyRule"];
             /** Format: double */
             score: number;
@@ -1294,7 +1811,7 @@ export interface components {
          * @description Which rule found an anomaly.
          * @enum {string}
          */
-        AnomalyRule: "score" | "range" | "rate" | "flatline" | "missing";
+        AnomalyRule: "score" | "range" | "rate" | "flatline" | "missing" | "process";
         /** @enum {string} */
         AnomalyState: "active" | "cleared";
         /** @description What the forecast was chosen by. */
@@ -1374,13 +1891,16 @@ export interface components {
             notes: string;
             verdict: components["schemas"]["Verdict"];
         };
-        /** @description How much one thing added to the risk. `weight` adds up to 1. */
+        /**
+         * @description Where a source was configured.
+         * @enum {string}
+         */
+        ConfiguredIn: "file" | "api";
+        /** @description A sensor and its share in a finding, 0 to 1. */
         Contribution: {
-            name: string;
+            sensor: components["schemas"]["SensorKey"];
             /** Format: double */
-            value: number;
-            /** Format: double */
-            weight: number;
+            share: number;
         };
         /** @description One entry of the audit trail of a sensor. */
         CorrectedView: {
@@ -1491,6 +2011,11 @@ export interface components {
         DecisionChoice: "approve" | "reject" | "defer";
         /** @enum {string} */
         DecisionState: "waiting" | "approved" | "rejected" | "deferred" | "expired";
+        /**
+         * @description What people want of a connector.
+         * @enum {string}
+         */
+        Desired: "running" | "stopped";
         DetectorName: {
             name: string;
             version: string;
@@ -1576,6 +2101,22 @@ export interface components {
             samples: number;
             to: components["schemas"]["Timestamp"];
         };
+        /** @description An anomaly, and what the stored readings say when they are judged again. */
+        ExplainedAnomaly: {
+            again?: components["schemas"]["Anomaly"] | null;
+            anomaly: components["schemas"]["Anomaly"];
+            /** @description Every row judged, up to the one that the anomaly rests on. */
+            rows: components["schemas"]["ProcessNow"][];
+            /**
+             * @description Whether judging again gave the same anomaly: start, severity, score and contributors. It may
+             *     not when readings came late or were corrected since.
+             */
+            same: boolean;
+        };
+        /** @description What became of the data points; empty when all of them are durable. */
+        ExportMetricsServiceResponse: {
+            partialSuccess?: components["schemas"]["PartialSuccess"] | null;
+        };
         /**
          * @description Why it could happen.
          * @enum {string}
@@ -1596,6 +2137,24 @@ export interface components {
             /** @description Where: `readings[3].value`, or `line 7`. */
             field: string;
             reason: string;
+        };
+        /** @description What became of a file. Everything in `accepted` is durable. */
+        FileAnswer: {
+            /** Format: int64 */
+            accepted: number;
+            correlation_id: components["schemas"]["CorrelationId"];
+            /** @description The first 100 faults by their line or row, from 1. */
+            errors: components["schemas"]["FieldError"][];
+            /** @description `csv` or `parquet`. */
+            format: string;
+            /**
+             * Format: int64
+             * @description Position in the series log.
+             */
+            offset?: number | null;
+            /** Format: int64 */
+            rejected: number;
+            request_id?: string | null;
         };
         /** @description How well the data flows. */
         FlowHealth: {
@@ -1638,6 +2197,16 @@ export interface components {
             };
             /** Format: int64 */
             sensors: number;
+        };
+        /** @description Who follows the log of readings. */
+        FlowReader: {
+            /** Format: int64 */
+            lag_ms: number;
+            /** Format: int64 */
+            lag_readings: number;
+            name: string;
+            /** Format: double */
+            per_s: number;
         };
         Forecast: {
             backtest: components["schemas"]["Backtest"];
@@ -1847,6 +2416,12 @@ export interface components {
             title: string;
             updated_at: components["schemas"]["Timestamp"];
         };
+        IncidentsPeriod: {
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            count: number;
+            flood: boolean;
+        };
         /**
          * @description How bad it is when nobody acts. `Critical` is greatest.
          * @enum {string}
@@ -1894,11 +2469,19 @@ export interface components {
             /** Format: double */
             value: number;
         };
+        /** @description A faulty line as Influx 3 names it. */
+        LineFault: {
+            error_message: string;
+            line_number: number;
+            original_line: string;
+        };
         /** @description A problem that clients of Influx understand too. */
         LineProblem: components["schemas"]["Problem"] & {
             accepted: number;
             /** @description As Influx 2 says it: `invalid`. */
             code: string;
+            /** @description As Influx 3 says it. */
+            data?: components["schemas"]["LineFault"][];
             /** @description As Influx 1 says it. */
             error: string;
             /** @description As Influx 2 says it. */
@@ -1975,6 +2558,8 @@ export interface components {
             name: string;
             version: string;
         };
+        /** @enum {string} */
+        ModelState: "proposed" | "accepted" | "retired";
         /** @description One version of a model. */
         ModelVersion: {
             description: string;
@@ -1983,6 +2568,14 @@ export interface components {
             source: string;
             task: string;
             version: string;
+        };
+        /** @description How much one thing added to the risk. `weight` adds up to 1. */
+        ModelsContribution: {
+            name: string;
+            /** Format: double */
+            value: number;
+            /** Format: double */
+            weight: number;
         };
         /**
          * @description How bad it is when nobody acts. `Critical` is greatest.
@@ -2000,6 +2593,12 @@ export interface components {
         /** @description A key just made. `secret` is shown this once and cannot be had again. */
         NewKey: components["schemas"]["Key"] & {
             secret: string;
+        };
+        /** @description A connector to make. */
+        NewSource: {
+            name: string;
+            protocol: string;
+            settings: Record<string, unknown>;
         };
         /** @description One message to one receiver, and what became of it. */
         Notification: {
@@ -2037,6 +2636,16 @@ export interface components {
          * @enum {string}
          */
         Origin: "real" | "simulated" | "replayed";
+        /** @description A problem that exporters of OpenTelemetry understand too. */
+        OtlpProblem: components["schemas"]["Problem"] & {
+            /**
+             * Format: int32
+             * @description As `google.rpc.Status` says it.
+             */
+            code: number;
+            /** @description As `google.rpc.Status` says it. */
+            message: string;
+        };
         /** @enum {string} */
         OverallStatus: "running" | "waiting" | "completed" | "stuck" | "failed";
         /** @description One page of a list. `next` is the opaque `cursor` of the page after it. */
@@ -2360,7 +2969,7 @@ export interface components {
                 /** Format: uuid */
                 anomaly_id?: string | null;
                 asset: string;
-                contributions: components["schemas"]["Contribution"][];
+                contributions: components["schemas"]["ModelsContribution"][];
                 kind?: string | null;
                 limit?: components["schemas"]["Limit"] | null;
                 model: components["schemas"]["ModelName"];
@@ -2460,11 +3069,15 @@ export interface components {
             }[];
             next?: string | null;
         };
+        PartialSuccess: {
+            errorMessage: string;
+            /** @description A 64-bit number as text. */
+            rejectedDataPoints: string;
+        };
+        /** @description A stretch of event time, start included, end excluded. */
         Period: {
-            at: components["schemas"]["Timestamp"];
-            /** Format: int64 */
-            count: number;
-            flood: boolean;
+            from: components["schemas"]["Timestamp"];
+            to: components["schemas"]["Timestamp"];
         };
         /** @description Which scenario to play, where, how long and how strongly. */
         PlayBody: {
@@ -2478,7 +3091,8 @@ export interface components {
         };
         PointView: {
             at: components["schemas"]["Timestamp"];
-            quality: string;
+            quality: components["schemas"]["QualityWord"];
+            reason?: components["schemas"]["Reason"] | null;
             /** Format: double */
             value: number;
         };
@@ -2502,7 +3116,7 @@ export interface components {
             /** Format: uuid */
             anomaly_id?: string | null;
             asset: string;
-            contributions: components["schemas"]["Contribution"][];
+            contributions: components["schemas"]["ModelsContribution"][];
             kind?: string | null;
             limit?: components["schemas"]["Limit"] | null;
             model: components["schemas"]["ModelName"];
@@ -2542,6 +3156,130 @@ export interface components {
             /** @description Stable URI reference of the kind: `/docs/errors/sensor-unknown`. */
             type: string;
         };
+        /** @description What a process model saw, and all that is needed to see it again. */
+        ProcessFinding: {
+            /**
+             * Format: double
+             * @description Width of a row of the model.
+             */
+            interval_s: number;
+            /** @description Which look was furthest beyond its limit: `row`, `spread` or `level`. */
+            look: string;
+            /**
+             * Format: int64
+             * @description The asset's model at that time.
+             */
+            model_version: number;
+            /** Format: double */
+            q: number;
+            /** @description Rows from here on give the same answer again. */
+            replay_from: components["schemas"]["Timestamp"];
+            /** @description Start of the row that `score` and `contributions` belong to. */
+            row_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: double
+             * @description Distance of the row in the main directions and in the rest.
+             */
+            t2: number;
+        };
+        /** @description One input of a model: where it lies in normal operation. */
+        ProcessInput: {
+            /** Format: double */
+            centre: number;
+            sensor: components["schemas"]["SensorKey"];
+            /**
+             * Format: double
+             * @description Standard deviation of a row, with the room for wandering.
+             */
+            spread: number;
+            /**
+             * Format: double
+             * @description Share of its movement in the fit period that is slow, 0 to 1: what wanders counts less.
+             */
+            wander: number;
+        };
+        /** @description A sensor that is no input, and why. */
+        ProcessLeftOut: {
+            reason: string;
+            sensor: components["schemas"]["SensorKey"];
+        };
+        /** @description What a process model is made of. */
+        ProcessModelBody: {
+            calibrate?: components["schemas"]["Period"] | null;
+            /** @description Normal operation that the model comes from. */
+            fit: components["schemas"]["Period"];
+            /**
+             * Format: double
+             * @description Width of a row in seconds; otherwise what most of the sensors report in.
+             */
+            interval_s?: number | null;
+            /** @description The inputs; otherwise all sensors of the asset. */
+            sensors?: string[] | null;
+        };
+        /** @description The process model of an asset: its versions, newest first, and what the one in force says. */
+        ProcessModelStatus: {
+            asset: string;
+            now?: components["schemas"]["ProcessNow"] | null;
+            versions: components["schemas"]["ProcessModelView"][];
+        };
+        /** @description One version of an asset's process model. */
+        ProcessModelView: {
+            accepted_at?: components["schemas"]["Timestamp"] | null;
+            accepted_by?: string | null;
+            asset: string;
+            calibrate?: components["schemas"]["Period"] | null;
+            calibrate_rows: number;
+            /**
+             * Format: double
+             * @description Share of the calibration rows that it would have raised.
+             */
+            calibration_alarm_share: number;
+            /** @description Directions that T² counts. */
+            components: number;
+            created_at: components["schemas"]["Timestamp"];
+            created_by: string;
+            fit: components["schemas"]["Period"];
+            fit_rows: number;
+            inputs: components["schemas"]["ProcessInput"][];
+            /** Format: double */
+            interval_s: number;
+            left_out: components["schemas"]["ProcessLeftOut"][];
+            state: components["schemas"]["ModelState"];
+            /** Format: int64 */
+            version: number;
+        };
+        ProcessModels: {
+            models: components["schemas"]["ProcessModelStatus"][];
+        };
+        /** @description What a process model says about the newest row of its asset. */
+        ProcessNow: {
+            alarm: boolean;
+            changed_at?: components["schemas"]["Timestamp"] | null;
+            contributions: components["schemas"]["Contribution"][];
+            /** @description Too much was missing to judge the row: the state is as it was. */
+            held: boolean;
+            row_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Rows judged since the program started.
+             */
+            rows: number;
+            /**
+             * Format: double
+             * @description 0 to 1; 0.5 is the limit.
+             */
+            score: number;
+        };
+        /** @description What Prometheus answers: `data` when `status` is `success`, else `errorType` and `error`. */
+        PrometheusAnswer: {
+            data: Record<string, unknown>;
+            error?: string | null;
+            /** @description `bad_data`, `execution`, `timeout`, `unavailable` or `internal`. */
+            errorType?: string | null;
+            /** @description `success` or `error`. */
+            status: string;
+            warnings?: string[] | null;
+        };
         /** @description What a model proposes to do, and by when. */
         Proposal: {
             action: string;
@@ -2571,7 +3309,7 @@ export interface components {
              * @description Target: at most 1.
              */
             mean_per_10_min: number;
-            per_10_min: components["schemas"]["Period"][];
+            per_10_min: components["schemas"]["IncidentsPeriod"][];
             /**
              * Format: int64
              * @description Alarms that stand longer than a day. Target: below 5 % of those that stand.
@@ -2583,6 +3321,11 @@ export interface components {
             /** @description The loudest sensors. */
             top: components["schemas"]["Loud"][];
         };
+        /**
+         * @description How far a reading can be believed.
+         * @enum {string}
+         */
+        QualityWord: "good" | "uncertain" | "bad";
         /**
          * @description One reading as a sender writes it.
          *
@@ -2611,10 +3354,17 @@ export interface components {
         };
         ReadingsView: {
             series: components["schemas"]["SeriesView"][];
+            /** @description Keys asked for that name no sensor. When none of them does, the answer is a 404. */
+            unknown: components["schemas"]["SensorKey"][];
         };
         Ready: {
             ready: boolean;
         };
+        /**
+         * @description Why a reading is not simply good. The discriminants are stored: never renumber.
+         * @enum {string}
+         */
+        Reason: "source" | "out_of_range" | "rate_exceeded" | "future_time" | "stuck" | "drifting" | "stale" | "manual" | "simulated";
         /** @description A report asked for, and how far it is. */
         Report: {
             error?: string | null;
@@ -2823,6 +3573,111 @@ export interface components {
             run?: components["schemas"]["Run"] | null;
             sensor?: components["schemas"]["SensorKey"] | null;
         };
+        /** @description The settings of a connector; the whole of them. */
+        SourceBody: {
+            settings: Record<string, unknown>;
+        };
+        SourceDetail: {
+            name: string;
+            value: string;
+        };
+        /** @description One field of a connector's settings. */
+        SourceField: {
+            default?: Record<string, unknown> | null;
+            help: string;
+            kind: string;
+            label: string;
+            name: string;
+            options?: string[];
+            required: boolean;
+        };
+        /** @description The way of the readings through this process. */
+        SourceFlow: {
+            /**
+             * Format: double
+             * @description On disk, since the store began; null when it cannot be said.
+             */
+            bytes_per_reading?: number | null;
+            readers: components["schemas"]["FlowReader"][];
+            /** Format: double */
+            received_per_s: number;
+            /** Format: double */
+            refused_per_s: number;
+            /** Format: double */
+            stored_per_s: number;
+        };
+        /**
+         * @description Whether a source is ours or calls us.
+         * @enum {string}
+         */
+        SourceKind: "connector" | "agent";
+        /** @description A protocol that connectors speak, with what its settings are. */
+        SourceKindView: {
+            fields: components["schemas"]["SourceField"][];
+            protocol: string;
+            title: string;
+        };
+        SourceKinds: {
+            kinds: components["schemas"]["SourceKindView"][];
+        };
+        /** @description Every source, and what flows. */
+        SourceList: {
+            flow: components["schemas"]["SourceFlow"];
+            sources: components["schemas"]["SourceView"][];
+        };
+        /**
+         * @description How a source does.
+         * @enum {string}
+         */
+        SourceState: "live" | "silent" | "connecting" | "waiting" | "failing" | "stopped";
+        SourceTrouble: {
+            at: components["schemas"]["Timestamp"];
+            message: string;
+        };
+        /** @description A source of readings. */
+        SourceView: {
+            /** @description Where it is read from; for an agent the door it calls. */
+            address: string;
+            /** Format: int64 */
+            backlog: number;
+            configured_in?: components["schemas"]["ConfiguredIn"] | null;
+            connected_since?: components["schemas"]["Timestamp"] | null;
+            desired?: components["schemas"]["Desired"] | null;
+            details: components["schemas"]["SourceDetail"][];
+            /** @description `modbus_tcp/boiler`. */
+            id: string;
+            kind: components["schemas"]["SourceKind"];
+            /**
+             * Format: int64
+             * @description Receive time minus event time of the newest delivery.
+             */
+            lag_ms?: number | null;
+            last_error?: components["schemas"]["SourceTrouble"] | null;
+            last_heard_at?: components["schemas"]["Timestamp"] | null;
+            name: string;
+            newest_at?: components["schemas"]["Timestamp"] | null;
+            protocol: string;
+            /** Format: double */
+            rate_per_s: number;
+            /** @description Readings per second in each minute of the last hour, oldest first. */
+            rates: number[];
+            /** Format: int64 */
+            readings: number;
+            /** @description Whether what is wanted and what is agree. */
+            reconciled: boolean;
+            /** Format: int64 */
+            reconnects: number;
+            /** Format: int64 */
+            refused: number;
+            /** @description With secrets shown as `***`; null for agents. */
+            settings?: Record<string, unknown> | null;
+            state: components["schemas"]["SourceState"];
+            /**
+             * Format: int64
+             * @description The entity tag of a connector's settings.
+             */
+            version?: number | null;
+        };
         /**
          * @description How well a subsystem does.
          * @enum {string}
@@ -2962,9 +3817,12 @@ export interface components {
     pathItems: never;
 }
 export type About = components['schemas']['About'];
+export type AcceptedVersion = components['schemas']['AcceptedVersion'];
 export type AcknowledgeBody = components['schemas']['AcknowledgeBody'];
 export type Agent = components['schemas']['Agent'];
 export type AgentState = components['schemas']['AgentState'];
+export type AggregateBucket = components['schemas']['AggregateBucket'];
+export type AggregateView = components['schemas']['AggregateView'];
 export type Alert = components['schemas']['Alert'];
 export type AlertState = components['schemas']['AlertState'];
 export type Anomaly = components['schemas']['Anomaly'];
@@ -2981,6 +3839,7 @@ export type Channel = components['schemas']['Channel'];
 export type Check = components['schemas']['Check'];
 export type CompleteBody = components['schemas']['CompleteBody'];
 export type Completion = components['schemas']['Completion'];
+export type ConfiguredIn = components['schemas']['ConfiguredIn'];
 export type Contribution = components['schemas']['Contribution'];
 export type CorrectedView = components['schemas']['CorrectedView'];
 export type CorrectionAnswer = components['schemas']['CorrectionAnswer'];
@@ -2993,6 +3852,7 @@ export type DeadLetterState = components['schemas']['DeadLetterState'];
 export type Decision = components['schemas']['Decision'];
 export type DecisionChoice = components['schemas']['DecisionChoice'];
 export type DecisionState = components['schemas']['DecisionState'];
+export type Desired = components['schemas']['Desired'];
 export type DetectorName = components['schemas']['DetectorName'];
 export type Discard = components['schemas']['Discard'];
 export type Dismissal = components['schemas']['Dismissal'];
@@ -3003,12 +3863,16 @@ export type Environment = components['schemas']['Environment'];
 export type Event = components['schemas']['Event'];
 export type EventId = components['schemas']['EventId'];
 export type Evidence = components['schemas']['Evidence'];
+export type ExplainedAnomaly = components['schemas']['ExplainedAnomaly'];
+export type ExportMetricsServiceResponse = components['schemas']['ExportMetricsServiceResponse'];
 export type FailureCause = components['schemas']['FailureCause'];
 export type FailureMechanism = components['schemas']['FailureMechanism'];
 export type FailureMode = components['schemas']['FailureMode'];
 export type FieldError = components['schemas']['FieldError'];
+export type FileAnswer = components['schemas']['FileAnswer'];
 export type FlowHealth = components['schemas']['FlowHealth'];
 export type FlowMetrics = components['schemas']['FlowMetrics'];
+export type FlowReader = components['schemas']['FlowReader'];
 export type Forecast = components['schemas']['Forecast'];
 export type ForecastBody = components['schemas']['ForecastBody'];
 export type ForecastPoint = components['schemas']['ForecastPoint'];
@@ -3020,12 +3884,14 @@ export type IncidentDetail = components['schemas']['IncidentDetail'];
 export type IncidentState = components['schemas']['IncidentState'];
 export type IncidentAlert = components['schemas']['Incident_Alert'];
 export type IncidentString = components['schemas']['Incident_String'];
+export type IncidentsPeriod = components['schemas']['IncidentsPeriod'];
 export type IncidentsSeverity = components['schemas']['IncidentsSeverity'];
 export type IngestAnswer = components['schemas']['IngestAnswer'];
 export type Key = components['schemas']['Key'];
 export type Lane = components['schemas']['Lane'];
 export type LatestView = components['schemas']['LatestView'];
 export type Limit = components['schemas']['Limit'];
+export type LineFault = components['schemas']['LineFault'];
 export type LineProblem = components['schemas']['LineProblem'];
 export type LogEntry = components['schemas']['LogEntry'];
 export type LoggedEvent = components['schemas']['LoggedEvent'];
@@ -3036,14 +3902,18 @@ export type MethodScore = components['schemas']['MethodScore'];
 export type MlHealth = components['schemas']['MlHealth'];
 export type Model = components['schemas']['Model'];
 export type ModelName = components['schemas']['ModelName'];
+export type ModelState = components['schemas']['ModelState'];
 export type ModelVersion = components['schemas']['ModelVersion'];
+export type ModelsContribution = components['schemas']['ModelsContribution'];
 export type ModelsSeverity = components['schemas']['ModelsSeverity'];
 export type ModuleSummary = components['schemas']['ModuleSummary'];
 export type NewKey = components['schemas']['NewKey'];
+export type NewSource = components['schemas']['NewSource'];
 export type Notification = components['schemas']['Notification'];
 export type NotificationState = components['schemas']['NotificationState'];
 export type NotificationsSeverity = components['schemas']['NotificationsSeverity'];
 export type Origin = components['schemas']['Origin'];
+export type OtlpProblem = components['schemas']['OtlpProblem'];
 export type OverallStatus = components['schemas']['OverallStatus'];
 export type PageAgent = components['schemas']['Page_Agent'];
 export type PageAlert = components['schemas']['Page_Alert'];
@@ -3062,17 +3932,29 @@ export type PageNotification = components['schemas']['Page_Notification'];
 export type PagePrediction = components['schemas']['Page_Prediction'];
 export type PageSensorView = components['schemas']['Page_SensorView'];
 export type PageWorkOrder = components['schemas']['Page_WorkOrder'];
+export type PartialSuccess = components['schemas']['PartialSuccess'];
 export type Period = components['schemas']['Period'];
 export type PlayBody = components['schemas']['PlayBody'];
 export type PointView = components['schemas']['PointView'];
 export type PredictBody = components['schemas']['PredictBody'];
 export type Prediction = components['schemas']['Prediction'];
 export type Problem = components['schemas']['Problem'];
+export type ProcessFinding = components['schemas']['ProcessFinding'];
+export type ProcessInput = components['schemas']['ProcessInput'];
+export type ProcessLeftOut = components['schemas']['ProcessLeftOut'];
+export type ProcessModelBody = components['schemas']['ProcessModelBody'];
+export type ProcessModelStatus = components['schemas']['ProcessModelStatus'];
+export type ProcessModelView = components['schemas']['ProcessModelView'];
+export type ProcessModels = components['schemas']['ProcessModels'];
+export type ProcessNow = components['schemas']['ProcessNow'];
+export type PrometheusAnswer = components['schemas']['PrometheusAnswer'];
 export type Proposal = components['schemas']['Proposal'];
 export type Quality = components['schemas']['Quality'];
+export type QualityWord = components['schemas']['QualityWord'];
 export type ReadingBody = components['schemas']['ReadingBody'];
 export type ReadingsView = components['schemas']['ReadingsView'];
 export type Ready = components['schemas']['Ready'];
+export type Reason = components['schemas']['Reason'];
 export type Report = components['schemas']['Report'];
 export type ReportFormat = components['schemas']['ReportFormat'];
 export type ReportKind = components['schemas']['ReportKind'];
@@ -3095,6 +3977,17 @@ export type Severity = components['schemas']['Severity'];
 export type ShelveBody = components['schemas']['ShelveBody'];
 export type SimulateBody = components['schemas']['SimulateBody'];
 export type Simulation = components['schemas']['Simulation'];
+export type SourceBody = components['schemas']['SourceBody'];
+export type SourceDetail = components['schemas']['SourceDetail'];
+export type SourceField = components['schemas']['SourceField'];
+export type SourceFlow = components['schemas']['SourceFlow'];
+export type SourceKind = components['schemas']['SourceKind'];
+export type SourceKindView = components['schemas']['SourceKindView'];
+export type SourceKinds = components['schemas']['SourceKinds'];
+export type SourceList = components['schemas']['SourceList'];
+export type SourceState = components['schemas']['SourceState'];
+export type SourceTrouble = components['schemas']['SourceTrouble'];
+export type SourceView = components['schemas']['SourceView'];
 export type Standing = components['schemas']['Standing'];
 export type Step = components['schemas']['Step'];
 export type StepName = components['schemas']['StepName'];
@@ -3519,6 +4412,252 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_explain_anomaly: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainedAnomaly"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_list_process_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessModels"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_process_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessModelStatus"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_fit_process_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                site: string;
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProcessModelBody"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessModelView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_accept_process_model: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                site: string;
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptedVersion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessModelView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_upload: {
+        parameters: {
+            query?: {
+                /** @description The sensor of a file that has no column for it. */
+                sensor?: string;
+                /** @description `site/asset`, put before the columns of a wide Parquet file. */
+                prefix?: string;
+                /** @description `real` (default), `simulated` or `replayed`. Replayed readings are not judged for silence. */
+                origin?: string;
+            };
+            header?: {
+                /** @description The chain these readings start */
+                "X-Correlation-ID"?: string | null;
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4959,6 +6098,55 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    telemetry_aggregate_readings: {
+        parameters: {
+            query?: {
+                site?: string;
+                /** @description `site/asset`, or the asset's own name. */
+                asset?: string;
+                kind?: components["schemas"]["SensorKind"];
+                /** @description The measure's name. */
+                measure?: string;
+                /** @description Start of the stretch; a day before its end when left out. */
+                from?: string;
+                /** @description End of the stretch, excluded; now when left out. */
+                to?: string;
+                /** @description Width of the buckets: `250ms`, `60s` (default), `15m`, `1h`, `1d`. */
+                width?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AggregateView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     telemetry_corrections: {
         parameters: {
             query: {
@@ -5042,13 +6230,19 @@ export interface operations {
                 from?: string;
                 /** @description End of the stretch, excluded; now when left out. */
                 to?: string;
-                /** @description Readings of each sensor, at most. */
+                /**
+                 * @description Readings of each sensor, at most: in JSON 10,000 when left out and never above 100,000; in
+                 *     `csv` and `arrow` all of them when left out.
+                 */
                 limit?: number;
                 /** @description Summarise into about so many buckets. */
                 buckets?: number;
                 /** @description Summarise into buckets of this width: `250ms`, `60s`, `15m`, `1h`, `1d`. */
                 width?: string;
-                /** @description `json` (default) or `csv`. */
+                /**
+                 * @description `json`, `csv`, or `arrow` for an Arrow IPC stream. When left out, the header `Accept`
+                 *     decides, and `json` is the default.
+                 */
                 format?: string;
             };
             header?: never;
@@ -5059,10 +6253,14 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description In CSV and Arrow: keys asked for that name no sensor, percent-encoded, by commas */
+                    "Plainview-Unknown-Sensors"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ReadingsView"];
+                    "application/vnd.apache.arrow.stream": number[];
+                    "text/csv": string;
                 };
             };
             404: {
@@ -5413,11 +6611,410 @@ export interface operations {
             };
         };
     };
+    telemetry_list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_create_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSource"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_source_kinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceKinds"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_one_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                protocol: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_replace_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The entity tag of the source */
+                "If-Match"?: string | null;
+            };
+            path: {
+                protocol: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_remove_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                protocol: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_start_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                protocol: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_stop_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                protocol: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_write: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description Every series is durable */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     telemetry_write_v2: {
         parameters: {
             query?: {
-                /** @description Unit of the times: `ns` (default), `us`, `ms` or `s`. */
+                /**
+                 * @description Unit of the times: `ns` (default), `us`, `ms` or `s`; also `m`, `h`, and the words of
+                 *     Influx 3, `nanosecond` to `second` and `auto`.
+                 */
                 precision?: string;
+                /** @description `real` (default), `simulated` or `replayed`. */
+                origin?: string;
+            };
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Every line is durable */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["LineProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_write_v3: {
+        parameters: {
+            query?: {
+                /** @description Unit of the times: `auto` (default), `nanosecond`, `microsecond`, `millisecond` or `second`. */
+                precision?: string;
+                /** @description `false` refuses the whole body when one line cannot be read. */
+                accept_partial?: boolean;
                 /** @description `real` (default), `simulated` or `replayed`. */
                 origin?: string;
             };
@@ -5604,6 +7201,391 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    telemetry_alerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_format_query: {
+        parameters: {
+            query: {
+                /** @description PromQL */
+                query: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_label_values: {
+        parameters: {
+            query?: {
+                /** @description Selectors of series; may come several times. */
+                "match[]"?: string[];
+                /** @description Unix seconds or RFC 3339; series that ended before are left out. */
+                start?: string;
+                /** @description Unix seconds or RFC 3339. */
+                end?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the label */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_labels: {
+        parameters: {
+            query?: {
+                /** @description Selectors of series; may come several times. */
+                "match[]"?: string[];
+                /** @description Unix seconds or RFC 3339; series that ended before are left out. */
+                start?: string;
+                /** @description Unix seconds or RFC 3339. */
+                end?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_metadata: {
+        parameters: {
+            query?: {
+                /** @description Of this metric alone */
+                metric?: string;
+                /** @description Metrics at most */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_query: {
+        parameters: {
+            query: {
+                /** @description PromQL. */
+                query: string;
+                /** @description Unix seconds or RFC 3339; now when left out. */
+                time?: string;
+                /** @description A duration such as `10s`, or seconds. */
+                timeout?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_query_exemplars: {
+        parameters: {
+            query: {
+                /** @description PromQL. */
+                query: string;
+                /** @description Unix seconds or RFC 3339. */
+                start: string;
+                /** @description Unix seconds or RFC 3339; belongs to the range. */
+                end: string;
+                /** @description A duration such as `15s`, or seconds. */
+                step: string;
+                /** @description A duration such as `10s`, or seconds. */
+                timeout?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_query_range: {
+        parameters: {
+            query: {
+                /** @description PromQL. */
+                query: string;
+                /** @description Unix seconds or RFC 3339. */
+                start: string;
+                /** @description Unix seconds or RFC 3339; belongs to the range. */
+                end: string;
+                /** @description A duration such as `15s`, or seconds. */
+                step: string;
+                /** @description A duration such as `10s`, or seconds. */
+                timeout?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_series: {
+        parameters: {
+            query?: {
+                /** @description Selectors of series; may come several times. */
+                "match[]"?: string[];
+                /** @description Unix seconds or RFC 3339; series that ended before are left out. */
+                start?: string;
+                /** @description Unix seconds or RFC 3339. */
+                end?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_build_info: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrometheusAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     system_ready: {
         parameters: {
             query?: never;
@@ -5624,10 +7606,72 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    telemetry_export: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportMetricsServiceResponse"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OtlpProblem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OtlpProblem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     telemetry_write: {
         parameters: {
             query?: {
-                /** @description Unit of the times: `ns` (default), `us`, `ms` or `s`. */
+                /**
+                 * @description Unit of the times: `ns` (default), `us`, `ms` or `s`; also `m`, `h`, and the words of
+                 *     Influx 3, `nanosecond` to `second` and `auto`.
+                 */
                 precision?: string;
                 /** @description `real` (default), `simulated` or `replayed`. */
                 origin?: string;
