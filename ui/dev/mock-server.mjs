@@ -460,6 +460,21 @@ const routes = [
     (m) => Object.assign(need(feed.keys.find((each) => each.id === m[1])), { revoked_at: now() }),
   ],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
+  [
+    "GET",
+    /^\/anomalies\/([^/]+)\/explain$/,
+    (m) => {
+      const anomaly = need(state.anomalies.find((a) => a.anomaly_id === m[1]));
+      const at = Date.parse(anomaly.started_at);
+      const rows = Array.from({ length: 60 }, (_, i) => ({
+        row_at: iso(at - (50 - i) * 10_000),
+        score: i < 48 ? 0.2 + 0.1 * Math.sin(i) : Math.min(0.95, 0.2 + (i - 47) * 0.08),
+        alarm: i > 52,
+        held: false,
+      }));
+      return { anomaly, same: true, again: anomaly, rows };
+    },
+  ],
   ["GET", /^\/alerts$/, () => page(state.alerts)],
   [
     "GET",

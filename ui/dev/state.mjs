@@ -461,6 +461,17 @@ export const anomalies = [
     expected: { low: 0, high: 4.5 },
     evidence: baseline(4.2, 0.12, wearAt),
   }),
+  anomaly("km-60/pressure", "process", "high", 0.91, leakAt + 2 * MIN, null, {
+    value: 42.6,
+    expected: { low: 42.5, high: 42.9 },
+    evidence: baseline(42.7, 0.05, leakAt + 2 * MIN),
+    detector: { name: "process", version: "1" },
+    contributions: [
+      { sensor: "north/km-60/pressure", share: 0.58 },
+      { sensor: "north/km-60/flow", share: 0.42 },
+    ],
+    process: { model_version: 3, interval_s: 10, look: "level", t2: 31.2, q: 8.4 },
+  }),
   anomaly("km-30/pressure-b", "flatline", "low", 0.9, stuckAt, null, {
     value: 47.2,
     evidence: baseline(47.2, 0.08, stuckAt),

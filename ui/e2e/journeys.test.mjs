@@ -479,6 +479,7 @@ describe("connect data", () => {
         ["OTLP", "/v1/metrics"],
         ["MQTT", "mosquitto_pub"],
         ["Python", "from plainview import Client"],
+        ["Files", "/api/v1/data/files"],
       ]) {
         await panel.getByRole("button", { name: client }).click();
         const snippet = await panel.locator("pre").innerText();

@@ -7,6 +7,7 @@ import {
 } from "@tanstack/react-router";
 import { paths } from "./paths";
 import { Alarms } from "./places/Alarms";
+import { Broken } from "./places/Broken";
 import { Decisions } from "./places/Decisions";
 import { Incident } from "./places/Incident";
 import { Lost } from "./places/Lost";
@@ -57,6 +58,7 @@ export const router = createRouter({
   routeTree: root.addChildren([overview, alarms, incident, decisions, workbench, connect]),
   basepath: "/app",
   defaultPreload: "intent",
+  defaultErrorComponent: Broken,
   scrollRestoration: true,
   trailingSlash: "never",
 });

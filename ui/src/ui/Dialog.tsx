@@ -22,11 +22,13 @@ export function Dialog({ title, lead, onClose, onSubmit, children, foot, wide, d
     if (!dialog) return;
     const opener = document.activeElement;
     if (typeof dialog.showModal === "function" && !dialog.open) dialog.showModal();
+    // What is opened to be read begins with its title, not with the first button that does something.
+    if (drawer) dialog.querySelector("h2")?.focus();
     return () => {
       dialog.close?.();
       if (opener instanceof HTMLElement) opener.focus();
     };
-  }, []);
+  }, [drawer]);
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -48,7 +50,9 @@ export function Dialog({ title, lead, onClose, onSubmit, children, foot, wide, d
     >
       <form method="dialog" onSubmit={submit}>
         <div className="dh">
-          <h2 id={heading}>{title}</h2>
+          <h2 id={heading} tabIndex={drawer ? -1 : undefined}>
+            {title}
+          </h2>
           {lead ? <p>{lead}</p> : null}
         </div>
         {children ? <div className="in">{children}</div> : null}

@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 import { pointsQuery, readingsQuery, type Window } from "../../api/queries";
 import type { Anomaly, Series } from "../../api/types";
 import { DataTable, Picture, TableToggle } from "../../ui/Figure";
-import { clockSeconds, moment, number, percent, quantity, sensorName } from "../../ui/format";
+import { clockSeconds, moment, number, percent, sensorName } from "../../ui/format";
 import { gapsBefore, usualStep } from "../../ui/gaps";
 import { Loading, OriginTag, ProblemNote } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
@@ -14,9 +14,12 @@ import {
   aboutTime,
   contributionsOf,
   detectorName,
+  evidenceNumber,
   evidenceSpan,
   evidenceWindow,
   evidenceWords,
+  explainQuery,
+  processOf,
 } from "./evidence";
 
 const BUCKETS = 400;
@@ -123,12 +126,79 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
       )}
       <figcaption className="cap">{words}</figcaption>
       <Shares anomaly={anomaly} window={window} />
+      {processOf(anomaly) ? <JudgeAgain anomaly={anomaly} window={window} /> : null}
       <p className="cap">
         Score <b>{number(anomaly.score)}</b>, by detector{" "}
         <span className="mono">{detectorName(anomaly)}</span>. It rests on the readings of{" "}
         {evidenceSpan(anomaly, beat)}, the bar on the time axis; they give the same answer again.
       </p>
     </figure>
+  );
+}
+
+const SCORE_H = 96;
+const SCORE_LIMIT = 0.5;
+
+/** Judges the stored readings again, row by row, and says whether the answer is the same. */
+function JudgeAgain({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
+  const [asked, setAsked] = useState(false);
+  const explained = useQuery({ ...explainQuery(anomaly.anomaly_id), enabled: asked });
+  if (!asked) {
+    return (
+      <div>
+        <button type="button" className="btn s" onClick={() => setAsked(true)}>
+          Judge it again
+        </button>
+      </div>
+    );
+  }
+  if (explained.error) {
+    return (
+      <ProblemNote
+        error={explained.error}
+        what="It could not be judged again"
+        retry={() => void explained.refetch()}
+      />
+    );
+  }
+  if (!explained.data) return <Loading what="Judging every row again" height={SCORE_H} />;
+  const { same, rows } = explained.data;
+  const words = same
+    ? `Judged again, ${rows.length} rows gave the same answer.`
+    : "Judged again it came out differently: readings came late or were corrected since.";
+  const points = rows
+    .filter((row) => !row.held)
+    .map((row): Pt => [Date.parse(row.row_at), row.score])
+    .filter(([at]) => at >= window.from && at <= window.to);
+  return (
+    <div>
+      <Picture
+        summary={`Score of the model of ${anomaly.asset}, limit ${SCORE_LIMIT}. ${words}`}
+        height={SCORE_H}
+      >
+        {(width) => {
+          const bottom = SCORE_H - FOOT;
+          const x = (t: number) => 48 + ((t - window.from) / (window.to - window.from)) * (width - 62);
+          const y = (v: number) => bottom - v * (bottom - 8);
+          return (
+            <>
+              <TimeGrid from={window.from} to={window.to} x={x} top={8} bottom={bottom} gap={84} />
+              <text x={42} y={y(1) + 8} textAnchor="end">
+                score
+              </text>
+              <text x={42} y={y(SCORE_LIMIT) + 4} textAnchor="end">
+                {SCORE_LIMIT}
+              </text>
+              <path className="limit" d={`M48 ${Math.round(y(SCORE_LIMIT)) + 0.5}H${width - 14}`} />
+              <path className="l l1" d={linePath(points, x, y)} />
+            </>
+          );
+        }}
+      </Picture>
+      <p className="cap" role="status">
+        <b>{words}</b>
+      </p>
+    </div>
   );
 }
 
@@ -314,18 +384,28 @@ interface LabelsProps {
 
 /** The words of band and limits, at the left where the readings are still usual. */
 function Labels({ anomaly, learned, limits, left, right, x, y }: LabelsProps) {
-  const { evidence, unit } = anomaly;
+  const { evidence } = anomaly;
   const expected = aboutTime(anomaly) ? null : anomaly.expected;
   const room = x(Date.parse(anomaly.started_at)) - left;
   const words: { key: string; at: number; text: string; above: boolean }[] = [];
   if (expected) {
     words.push(
-      { key: "high", at: expected.high, text: `expected to ${number(expected.high, unit)}`, above: true },
-      { key: "low", at: expected.low, text: `expected from ${number(expected.low, unit)}`, above: false },
+      {
+        key: "high",
+        at: expected.high,
+        text: `expected to ${evidenceNumber(anomaly, expected.high)}`,
+        above: true,
+      },
+      {
+        key: "low",
+        at: expected.low,
+        text: `expected from ${evidenceNumber(anomaly, expected.low)}`,
+        above: false,
+      },
     );
   }
   words.splice(0, words.length, ...words.filter((word) => limits.includes(word.at)));
-  const usual = `usual ${number(evidence.baseline_mean, unit)} ± ${number(evidence.baseline_spread, unit)}`;
+  const usual = `usual ${evidenceNumber(anomaly, evidence.baseline_mean)} ± ${evidenceNumber(anomaly, evidence.baseline_spread)}`;
   const clear = words.every((word) => Math.abs(y(word.at) - y(evidence.baseline_mean)) > 26);
   if (learned && (clear || words.length === 0))
     words.push({
@@ -363,7 +443,7 @@ function Point({
   const at = x(found) <= right ? Math.max(found, began) : began;
   const px = Math.min(right, Math.max(left, x(at)));
   const py = y(anomaly.value);
-  const words = quantity(anomaly.value, unit);
+  const words = `${evidenceNumber(anomaly, anomaly.value)}${unit ? `\u00a0${unit}` : ""}`;
   const before = px + words.length * 7 + 12 > right;
   return (
     <g>

@@ -1,7 +1,9 @@
 /** What a detector's finding rests on, in words and as the stretch of time to look at. */
+import { queryOptions } from "@tanstack/react-query";
+import { call } from "../../api/http";
 import type { Window } from "../../api/queries";
 import type { Anomaly } from "../../api/types";
-import { clockSeconds, duration, moment, number, percent, quantity, sensorName } from "../../ui/format";
+import { clockSeconds, duration, moment, number, numberWithin, percent, sensorName } from "../../ui/format";
 
 /** A sensor's part in a finding about several: `share` adds up to 1. */
 export interface Contribution {
@@ -60,6 +62,22 @@ export interface ProcessFinding {
 export const processOf = (anomaly: Anomaly): ProcessFinding | null =>
   (anomaly as { process?: ProcessFinding | null }).process ?? null;
 
+/** What judging the stored readings again brought. */
+export interface Explained {
+  same: boolean;
+  again: Anomaly | null;
+  /** Every row that was judged, up to the one that the anomaly rests on; 0.5 is the limit. */
+  rows: { row_at: string; score: number; alarm: boolean; held: boolean }[];
+}
+
+export const explainQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["explained", id],
+    queryFn: async ({ signal }) =>
+      (await call<Explained>("GET", `/api/v1/anomalies/${id}/explain`, { signal })).value,
+    staleTime: 60_000,
+  });
+
 const RULES: Record<string, string> = {
   score: "moved as it never did before",
   range: "left its expected range",
@@ -79,6 +97,13 @@ function foundWords(anomaly: Anomaly, at: (time: string) => string): string {
     : `Found ${duration(delay)} after it began, at ${at(anomaly.detected_at)}`;
 }
 
+/** A spread must not be rounded away, nor what lies one spread off. */
+export const evidenceNumber = ({ unit, evidence }: Anomaly, value: number): string =>
+  numberWithin(value, unit, evidence.baseline_spread * 20);
+
+const withUnit = (text: string, unit: string | null | undefined): string =>
+  unit ? `${text}\u00a0${unit}` : text;
+
 /** How the numbers speak: value against what is usual and what was expected. */
 export function evidenceWords(anomaly: Anomaly, now: number): string {
   const { unit, evidence, expected } = anomaly;
@@ -88,16 +113,15 @@ export function evidenceWords(anomaly: Anomaly, now: number): string {
     const allowed = expected ? `, at most ${duration(expected.high)} were in order` : "";
     return `${head}: nothing came for ${duration(anomaly.value)}${allowed}. ${foundWords(anomaly, at)}.`;
   }
-  const words = [`${head}: it read ${quantity(anomaly.value, unit)}.`];
+  const n = (value: number) => evidenceNumber(anomaly, value);
+  const words = [`${head}: it read ${withUnit(n(anomaly.value), unit)}.`];
   if (evidence.samples > 0) {
     words.push(
-      `Usual is ${number(evidence.baseline_mean, unit)} ± ${number(evidence.baseline_spread, unit)}, learned from ${evidence.samples.toLocaleString("en-US")} readings.`,
+      `Usual is ${n(evidence.baseline_mean)} ± ${n(evidence.baseline_spread)}, learned from ${evidence.samples.toLocaleString("en-US")} readings.`,
     );
   }
   if (expected) {
-    words.push(
-      `From ${number(expected.low, unit)} to ${quantity(expected.high, unit)} would have been in order.`,
-    );
+    words.push(`From ${n(expected.low)} to ${withUnit(n(expected.high), unit)} would have been in order.`);
   }
   words.push(foundWords(anomaly, at));
   const first = contributionsOf(anomaly)[0];

@@ -1,6 +1,6 @@
 /** What to paste into each client, with the address and the key filled in. */
 
-export const CLIENTS = ["curl", "Telegraf", "Prometheus", "OTLP", "MQTT", "Python"] as const;
+export const CLIENTS = ["curl", "Telegraf", "Prometheus", "OTLP", "MQTT", "Python", "Files"] as const;
 export type Client = (typeof CLIENTS)[number];
 
 export interface Facts {
@@ -44,12 +44,15 @@ global:
 remote_write:
   - url: ${origin}/api/v1/write
     authorization:
-      credentials: ${key}`,
+      credentials: ${key}
+    queue_config:
+      retry_on_http_429: true`,
 
   OTLP: ({ origin, key }) => `# OpenTelemetry Collector
 exporters:
   otlphttp/plainview:
     metrics_endpoint: ${origin}/v1/metrics
+    compression: gzip
     headers:
       Authorization: Bearer ${key}
 service:
@@ -67,13 +70,19 @@ service:
   -m '{"value": 1.92, "unit": "mm/s"}'`;
   },
 
-  Python: ({ origin, key, site, asset }) => `# pip install plainview
+  Python: ({ origin, key, site, asset }) => `# pip install ./clients/python
 from plainview import Client
 
 with Client("${origin}", "${key}") as plainview:
     plainview.write([
         ("${site}/${asset}/${MEASURE}", None, 1.92),
     ])`,
+
+  Files: ({ origin, key, site, asset }) => `printf 'timestamp,sensor,value\\n%s,%s,1.92\\n' \\
+  "$(date -u +%FT%TZ)" ${site}/${asset}/${MEASURE} |
+curl ${origin}/api/v1/data/files \\
+  -H "Authorization: Bearer ${key}" \\
+  -H 'Content-Type: text/csv' --data-binary @-`,
 };
 
 export const snippet = (client: Client, facts: Facts): string => SNIPPETS[client](facts);
@@ -85,6 +94,7 @@ export const HINTS: Record<Client, string> = {
   Prometheus: "Everything it scrapes is sent on; restart or reload it after the change.",
   OTLP: "The Collector, or any SDK with OTEL_EXPORTER_OTLP_METRICS_ENDPOINT set to the same address.",
   MQTT: "QoS 1 is acknowledged after the reading is on disk. The built-in broker knows the key.",
+  Files: "CSV and Parquet up to 1 GiB, also packed: -T readings.csv.gz -X POST",
   Python: "None is now, by the server's clock. AsyncClient has the same calls.",
 };
 
@@ -103,13 +113,16 @@ apiVersion: 1
 datasources:
   - name: Plainview
     type: prometheus
-    url: ${origin}
+    url: ${origin}/prometheus
     jsonData:
-      httpHeaderName1: Authorization
+      httpMethod: POST
+      prometheusType: Prometheus
+      timeInterval: 1s
+      httpHeaderName1: X-API-Key
     secureJsonData:
-      httpHeaderValue1: Bearer ${key}`,
+      httpHeaderValue1: ${key}`,
 
-  Python: ({ origin, key, sensor }) => `# pip install 'plainview[pandas]'
+  Python: ({ origin, key, sensor }) => `# pip install './clients/python[pandas]'
 from plainview import Client
 
 with Client("${origin}", "${key}") as plainview:
