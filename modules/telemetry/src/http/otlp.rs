@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use web::{Caller, FieldError, Problem, RawBody, Role};
 
 use super::ingest::faults;
-use super::remote_write::CONTENT_TYPE;
+use super::remote_write::{CONTENT_TYPE, again};
 use super::{correlation, unreadable};
 use crate::error;
 use crate::service::Telemetry;
@@ -68,11 +68,14 @@ pub(crate) async fn export(
     State(service): State<Telemetry>,
     caller: Caller,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Result<RawBody, Problem>,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
     let encoding = encoding_of(&headers)?;
-    let taken = take(&service, &caller, &headers, &body, encoding).await;
+    let taken = match body.map_err(again) {
+        Ok(RawBody(body)) => take(&service, &caller, &headers, &body, encoding).await,
+        Err(problem) => Err(problem),
+    };
     Ok(taken.unwrap_or_else(|problem| refuse(problem, encoding)))
 }
 
@@ -107,7 +110,8 @@ async fn take(
             received,
             readings: std::mem::take(&mut exported.rows.readings),
         };
-        receipt = service.take(delivery, &exported.rows.hints).await?;
+        let hints = std::mem::take(&mut exported.rows.hints);
+        receipt = service.take_described(delivery, hints).await?;
     }
     service.count_unreadable(&exported.rows);
     if let Some(first) = exported.rows.refused.first() {

@@ -37,9 +37,10 @@ pub(crate) async fn write(
     State(service): State<Telemetry>,
     caller: Caller,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Result<RawBody, Problem>,
 ) -> Result<StatusCode, Problem> {
     caller.need(Role::Ingest)?;
+    let RawBody(body) = body.map_err(again)?;
     check_message(&headers)?;
     let correlation_id = correlation(&headers)?;
     let received = service.clock.now();
@@ -63,7 +64,7 @@ pub(crate) async fn write(
     if delivery.readings.is_empty() && rows.refused_total == 0 {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let receipt = service.take(delivery, &rows.hints).await?;
+    let receipt = service.take_described(delivery, std::mem::take(&mut rows.hints)).await?;
     service.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     if rejected == 0 {
@@ -83,6 +84,15 @@ fn read(service: &Telemetry, body: &[u8]) -> Result<Written, SenseError> {
         family: &|name| service.family(name),
     }
     .read(&plain)
+}
+
+/// A body that came too slowly may be sent again, and a sender of either protocol drops what was
+/// answered with 408.
+pub(super) fn again(problem: Problem) -> Problem {
+    if problem.status == 408 {
+        return Problem { status: 503, ..problem }.retry_after(super::RETRY_AFTER_S);
+    }
+    problem
 }
 
 /// Remote-write 2.0 has another message under the same path; a sender that hears 415 falls back
