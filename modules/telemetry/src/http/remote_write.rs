@@ -23,7 +23,7 @@ const MESSAGE_1: &str = "prometheus.writerequest";
 /// Good series are stored, bad ones named. A 204 means that all of it is durable. A 400 must not
 /// be sent again; a 429 or 503 must, after `Retry-After`.
 #[utoipa::path(
-    post, path = "/write", tag = "telemetry",
+    post, operation_id = "remote_write", path = "/write", tag = "telemetry",
     request_body(content = Vec<u8>, content_type = "application/x-protobuf"),
     responses(
         (status = 204, description = "Every series is durable"),
