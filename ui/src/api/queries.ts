@@ -170,6 +170,9 @@ const SENSORS_PER_CALL = 50;
 const REFRESH_LEAST_MS = 10_000;
 const REFRESH_MOST_MS = 60_000;
 
+/** Without a `format` readings come as JSON, and as nothing else. */
+const inJson = (answer: unknown): { series: Series[] } => answer as { series: Series[] };
+
 /** Readings themselves instead of summaries, with their quality: for a stretch that holds at most `most` of
  *  each sensor. */
 export const pointsQuery = (sensors: readonly string[], window: Window, live: boolean, most: number) =>
@@ -178,7 +181,7 @@ export const pointsQuery = (sensors: readonly string[], window: Window, live: bo
     queryFn: async ({ signal }) => {
       const { from, to } = boundsOf(window, live);
       const query = { sensor: sensors.slice(0, SENSORS_PER_CALL), from: iso(from), to: iso(to), limit: most };
-      return take(api.GET("/api/v1/sensors/readings", { params: { query }, signal }));
+      return inJson(await take(api.GET("/api/v1/sensors/readings", { params: { query }, signal })));
     },
     enabled: sensors.length > 0,
     staleTime: live ? REFRESH_MOST_MS : 300_000,
@@ -207,18 +210,20 @@ export const readingsQuery = (sensors: readonly string[], window: Window, bucket
       const { from, to } = boundsOf(window, live);
       const all: Series[] = [];
       for (let start = 0; start < sensors.length; start += SENSORS_PER_CALL) {
-        const part = await take(
-          api.GET("/api/v1/sensors/readings", {
-            params: {
-              query: {
-                sensor: sensors.slice(start, start + SENSORS_PER_CALL),
-                from: iso(from),
-                to: iso(to),
-                buckets,
+        const part = inJson(
+          await take(
+            api.GET("/api/v1/sensors/readings", {
+              params: {
+                query: {
+                  sensor: sensors.slice(start, start + SENSORS_PER_CALL),
+                  from: iso(from),
+                  to: iso(to),
+                  buckets,
+                },
               },
-            },
-            signal,
-          }),
+              signal,
+            }),
+          ),
         );
         all.push(...part.series);
       }

@@ -6,67 +6,17 @@ import type { Role } from "./types";
 
 type Schema = components["schemas"];
 
-export type SourceState = "live" | "silent" | "connecting" | "waiting" | "failing" | "stopped";
+export type Source = Schema["SourceView"];
+export type SourceState = Schema["SourceState"];
+export type Flow = Schema["SourceFlow"];
+export type FlowReader = Schema["FlowReader"];
 
-/** One source as `GET /api/v1/sources` tells it. */
-export interface Source {
-  /** `mqtt/north` */
-  id: string;
-  name: string;
-  protocol: string;
-  address: string;
-  /** A connector goes out and reads; an agent calls one of our doors. */
-  kind: "connector" | "agent";
-  desired: "running" | "stopped" | null;
-  state: SourceState;
-  reconciled: boolean;
-  configured_in: "file" | "api" | null;
-  readings: number;
-  refused: number;
-  rate_per_s: number;
-  /** Per minute of the last hour, oldest first. */
-  rates: number[];
-  lag_ms: number | null;
-  backlog: number;
-  reconnects: number;
-  newest_at: string | null;
-  last_heard_at: string | null;
-  connected_since: string | null;
-  last_error: { at: string; message: string } | null;
-  details: { name: string; value: string }[];
-  settings: Record<string, unknown> | null;
-  version: number | null;
-}
-
-export interface FlowReader {
-  name: string;
-  per_s: number;
-  lag_ms: number | null;
-  lag_readings: number | null;
-}
-
-export interface Flow {
-  received_per_s: number;
-  refused_per_s: number;
-  stored_per_s: number;
-  bytes_per_reading: number | null;
-  readers: FlowReader[];
-}
-
-export interface Sources {
-  sources: Source[];
-  flow: Flow;
-}
-
-export interface KindField {
-  name: string;
-  label: string;
+/** A field as the contract says it, with what it leaves open. */
+export type KindField = Omit<Schema["SourceField"], "kind" | "default" | "help"> & {
   kind: "text" | "number" | "secret" | "select" | "json";
-  required: boolean;
   default?: unknown;
-  options?: string[] | null;
-  help?: string | null;
-}
+  help?: string;
+};
 
 export interface SourceKind {
   protocol: string;
@@ -81,7 +31,6 @@ export type NewKey = Schema["NewKey"];
 export type Health = Schema["Health"];
 export type SensorBody = Schema["SensorBody"];
 
-const ROOT = "/api/v1/sources";
 /** Rates are smoothed over ten seconds; asking more often shows nothing new. */
 const REFRESH_MS = 2000;
 const SLOW_REFRESH_MS = 15_000;
@@ -90,7 +39,7 @@ const LIST = { query: { limit: 200 } };
 
 export const sourcesQuery = queryOptions({
   queryKey: ["sources"],
-  queryFn: async ({ signal }) => (await call<Sources>("GET", ROOT, { signal })).value,
+  queryFn: ({ signal }) => take(api.GET("/api/v1/sources", { signal })),
   // A long list costs more to send than its rates change.
   refetchInterval: (query) => ((query.state.data?.sources.length ?? 0) > MANY ? SLOW_REFRESH_MS : REFRESH_MS),
   staleTime: REFRESH_MS,
@@ -98,10 +47,8 @@ export const sourcesQuery = queryOptions({
 
 export const kindsQuery = queryOptions({
   queryKey: ["source-kinds"],
-  queryFn: async ({ signal }) => {
-    const { value } = await call<SourceKind[] | { kinds: SourceKind[] }>("GET", `${ROOT}/kinds`, { signal });
-    return Array.isArray(value) ? value : value.kinds;
-  },
+  queryFn: async ({ signal }) =>
+    (await take(api.GET("/api/v1/sources/kinds", { signal }))).kinds as SourceKind[],
   staleTime: 300_000,
 });
 
@@ -150,25 +97,33 @@ export const arrivedQuery = (part: string | undefined, waiting: boolean) =>
     placeholderData: keepPreviousData,
   });
 
-const address = (id: string) => `${ROOT}/${id.split("/").map(encodeURIComponent).join("/")}`;
+/** `mqtt/north`, as the two parts of its address. */
+function place(id: string): { path: { protocol: string; name: string } } {
+  const [protocol = "", ...name] = id.split("/");
+  return { path: { protocol, name: name.join("/") } };
+}
 
-export const addSource = async (wanted: {
-  name: string;
-  protocol: string;
-  settings: Record<string, unknown>;
-}) => (await call<Source>("POST", ROOT, { body: wanted })).value;
+export const addSource = (wanted: Schema["NewSource"]) => take(api.POST("/api/v1/sources", { body: wanted }));
 
-export const changeSource = async (id: string, settings: Record<string, unknown>, version: number | null) =>
-  (
-    await call<Source>("PUT", address(id), {
+export const changeSource = (
+  id: string,
+  settings: Record<string, unknown>,
+  version: number | null | undefined,
+) =>
+  take(
+    api.PUT("/api/v1/sources/{protocol}/{name}", {
+      params: { ...place(id), header: { "If-Match": version == null ? "*" : `"${version}"` } },
       body: { settings },
-      etag: version === null ? "*" : `"${version}"`,
-    })
-  ).value;
+    }),
+  );
 
-export const startSource = (id: string) => call<Source>("POST", `${address(id)}/start`);
-export const stopSource = (id: string) => call<Source>("POST", `${address(id)}/stop`);
-export const removeSource = (id: string) => call<unknown>("DELETE", address(id));
+export const startSource = (id: string) =>
+  take(api.POST("/api/v1/sources/{protocol}/{name}/start", { params: place(id) }));
+export const stopSource = (id: string) =>
+  take(api.POST("/api/v1/sources/{protocol}/{name}/stop", { params: place(id) }));
+/** The answer is empty. */
+export const removeSource = (id: string) =>
+  api.DELETE("/api/v1/sources/{protocol}/{name}", { params: place(id) });
 
 export const replayLetter = (id: number) =>
   take(api.POST("/api/v1/dead-letters/{id}/replay", { params: { path: { id } } }));

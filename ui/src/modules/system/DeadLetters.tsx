@@ -66,6 +66,18 @@ export function DeadLetters() {
               <span className="sm dim">
                 {moment(letter.dead_at, now)}, evt {shortId(letter.event.id)}
               </span>
+              <details>
+                <summary>
+                  Event<span className="sr"> of {title(letter)}</span>
+                </summary>
+                <pre
+                  // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
+                  tabIndex={0}
+                  className="snippet"
+                >
+                  <code>{JSON.stringify(letter.event, null, 2)}</code>
+                </pre>
+              </details>
             </div>
             <button
               type="button"

@@ -1,31 +1,16 @@
 /** What a detector's finding rests on, in words and as the stretch of time to look at. */
 import { queryOptions } from "@tanstack/react-query";
-import { call } from "../../api/http";
+import { api, take } from "../../api/http";
 import type { Window } from "../../api/queries";
 import type { Anomaly } from "../../api/types";
 import { clockSeconds, duration, moment, number, numberWithin, percent, sensorName } from "../../ui/format";
 
-/** A sensor's part in a finding about several: `share` adds up to 1. */
-export interface Contribution {
-  sensor: string;
-  share: number;
-}
-
-/** Findings about a whole asset name who contributed; those about one sensor need not. */
-export function contributionsOf(anomaly: Anomaly): Contribution[] {
-  const raw =
-    (anomaly as { contributions?: unknown; contributors?: unknown }).contributions ??
-    (anomaly as { contributors?: unknown }).contributors ??
-    (anomaly.evidence as { contributions?: unknown } | undefined)?.contributions;
-  if (!Array.isArray(raw)) return [];
-  const parts = raw.flatMap((each: Record<string, unknown>) => {
-    const sensor = each.sensor ?? each.name;
-    const share = Number(each.share ?? each.weight ?? each.contribution);
-    return typeof sensor === "string" && Number.isFinite(share) ? [{ sensor, share: Math.abs(share) }] : [];
-  });
+/** Who contributed to a finding, largest first, as shares of one. */
+export function contributionsOf(anomaly: Anomaly): { sensor: string; share: number }[] {
+  const parts = anomaly.contributions ?? [];
   const sum = parts.reduce((all, part) => all + part.share, 0);
   return parts
-    .map((part) => ({ ...part, share: sum > 0 ? part.share / sum : 0 }))
+    .map(({ sensor, share }) => ({ sensor, share: sum > 0 ? share / sum : 0 }))
     .sort((a, b) => b.share - a.share);
 }
 
@@ -52,29 +37,14 @@ export function evidenceWindow(anomaly: Anomaly, now: number): Window {
 }
 
 /** What the model of an asset saw, when the finding is about several sensors. */
-export interface ProcessFinding {
-  model_version: number;
-  look: string;
-  t2: number;
-  q: number;
-}
+export const processOf = (anomaly: Anomaly) => anomaly.process ?? null;
 
-export const processOf = (anomaly: Anomaly): ProcessFinding | null =>
-  (anomaly as { process?: ProcessFinding | null }).process ?? null;
-
-/** What judging the stored readings again brought. */
-export interface Explained {
-  same: boolean;
-  again: Anomaly | null;
-  /** Every row that was judged, up to the one that the anomaly rests on; 0.5 is the limit. */
-  rows: { row_at: string; score: number; alarm: boolean; held: boolean }[];
-}
-
+/** What judging the stored readings again brings. */
 export const explainQuery = (id: string) =>
   queryOptions({
     queryKey: ["explained", id],
-    queryFn: async ({ signal }) =>
-      (await call<Explained>("GET", `/api/v1/anomalies/${id}/explain`, { signal })).value,
+    queryFn: ({ signal }) =>
+      take(api.GET("/api/v1/anomalies/{id}/explain", { params: { path: { id } }, signal })),
     staleTime: 60_000,
   });
 

@@ -80,7 +80,7 @@ export function FlowFigure({ sources, flow }: { sources: readonly Source[]; flow
               `${protocolName(source.protocol)}, ${sourceName(source)}`,
               source.state,
               rate(source.rate_per_s),
-              source.lag_ms === null ? "–" : age(source.lag_ms),
+              source.lag_ms == null ? "–" : age(source.lag_ms),
             ],
           })),
           { key: "validate", cells: ["Validate", "received", rate(flow.received_per_s), "–"] },
@@ -121,7 +121,7 @@ function Drawing({ width, sources, flow }: { width: number; sources: readonly So
         x={xs[2]}
         name="Store, fsynced"
         words={
-          flow.bytes_per_reading === null
+          flow.bytes_per_reading == null
             ? rate(flow.stored_per_s)
             : `${flow.bytes_per_reading.toFixed(2)} bytes each`
         }

@@ -204,12 +204,12 @@ function RatePlot({ source }: { source: Source }) {
 }
 
 function Facts({ source, now }: { source: Source; now: number }) {
-  const ago = (at: string | null) => (at === null ? "never" : `${age(now - Date.parse(at))} ago`);
+  const ago = (at: string | null | undefined) => (at == null ? "never" : `${age(now - Date.parse(at))} ago`);
   const rows: [string, string][] = [
     ["Address", source.address || "–"],
     ["Newest reading", ago(source.newest_at)],
     ["Last heard", ago(source.last_heard_at)],
-    ["Lag", source.lag_ms === null ? "–" : age(source.lag_ms)],
+    ["Lag", source.lag_ms == null ? "–" : age(source.lag_ms)],
     ["Readings", source.readings.toLocaleString("en-US")],
     ["Refused", source.refused.toLocaleString("en-US")],
   ];

@@ -128,7 +128,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
                 <td className="r nowrap">
                   {source.newest_at ? age(now - Date.parse(source.newest_at)) : "–"}
                 </td>
-                <td className="r nowrap">{source.lag_ms === null ? "–" : age(source.lag_ms)}</td>
+                <td className="r nowrap">{source.lag_ms == null ? "–" : age(source.lag_ms)}</td>
                 <td className="cut" title={source.last_error?.message}>
                   {source.last_error ? source.last_error.message : <span className="dim">–</span>}
                 </td>

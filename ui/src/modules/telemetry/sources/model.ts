@@ -53,8 +53,8 @@ export function rate(perS: number): string {
     : Math.round(perS).toLocaleString("en-US");
 }
 
-const since = (at: string | null, now: number): string =>
-  at === null ? "" : ` for ${duration((now - Date.parse(at)) / 1000)}`;
+const since = (at: string | null | undefined, now: number): string =>
+  at == null ? "" : ` for ${duration((now - Date.parse(at)) / 1000)}`;
 
 /** What is wrong with one source, as the end of its sentence. */
 function trouble(source: Source, now: number): string | null {
@@ -89,7 +89,7 @@ export function headline(sources: readonly Source[], flow: Flow, now: number): s
 
 /** Desired against actual, when they disagree. */
 export function disagreement(source: Source): string | null {
-  if (source.reconciled || source.desired === null) return null;
+  if (source.reconciled || source.desired == null) return null;
   return source.desired === "running" ? "should run" : "should be stopped";
 }
 
