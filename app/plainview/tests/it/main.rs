@@ -11,6 +11,7 @@ mod bad_input;
 mod broker;
 mod browser;
 mod command_line;
+mod detect;
 mod doors;
 mod faults;
 mod golden_path;

@@ -19,7 +19,7 @@ const WARM_ROWS: i64 = 400;
 /// Half width of the expected band of an input, in spreads.
 const BAND_SPREADS: f64 = 3.0;
 
-/// An input that alone makes up so much of an alarm, for so many rows, is itself in doubt.
+/// An input without which so much of an alarm would be gone, for so many rows, is itself in doubt.
 const LONE_SHARE: f64 = 0.8;
 const LONE_ROWS: u32 = 60;
 
@@ -216,7 +216,8 @@ impl AssetWatch {
         }
         let beyond = verdict.score > signal::process::THRESHOLD;
         self.since = if beyond { self.since.or(Some(row.at)) } else { None };
-        let lone = verdict.top.first().filter(|top| verdict.alarm && top.1 >= LONE_SHARE);
+        let is_lone = verdict.alarm && verdict.lone >= LONE_SHARE;
+        let lone = verdict.top.first().filter(|_| is_lone);
         self.lone = lone.map(|(input, _)| match self.lone {
             Some((same, rows)) if same == *input => (same, rows.saturating_add(1)),
             _ => (*input, 1),

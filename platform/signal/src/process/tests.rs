@@ -68,6 +68,7 @@ fn a_broken_relation_is_found_and_its_input_named() {
     assert!(seen[220..].iter().filter(|verdict| verdict.alarm).count() > 170);
     let named = seen[220..].iter().filter(|verdict| verdict.top.first().is_some_and(|t| t.0 == 1));
     assert!(named.count() > 160);
+    assert!(seen[230..].iter().filter(|verdict| verdict.lone > 0.8).count() > 140);
     assert!(seen[220..].iter().any(|verdict| verdict.q > verdict.t2));
 }
 

@@ -65,6 +65,9 @@ pub struct ProcessVerdict {
     pub q: f64,
     /// Inputs by their place and share, largest first; empty when held.
     pub top: Vec<(usize, f64)>,
+    /// Share of the distance that goes when the first of them is put where the others would have
+    /// it: near 1 when that input alone is wrong.
+    pub lone: f64,
 }
 
 /// One row in spreads, and what it adds up to.
@@ -141,6 +144,7 @@ impl ProcessWatch {
             look,
             t2: sight.t2,
             q: (sight.distance - sight.t2).max(0.0),
+            lone: lone(parts, sight.logs[furthest].exp()),
             top: top(parts),
         }
     }
@@ -224,8 +228,11 @@ impl ProcessWatch {
         self.beyond = (self.beyond << 1) | u8::from(beyond);
         self.calm = if beyond { 0 } else { self.calm.saturating_add(1) };
         let recent = self.beyond & ((1 << ONSET_OF) - 1);
-        self.alarm =
-            if self.alarm { self.calm < CLEAR_ROWS } else { recent.count_ones() >= ONSET_ROWS };
+        self.alarm = if self.alarm {
+            self.calm < CLEAR_ROWS
+        } else {
+            excess > ONSET_SURE || recent.count_ones() >= ONSET_ROWS
+        };
         if !self.alarm && self.calm >= CLEAR_ROWS {
             self.beyond = 0;
         }
@@ -241,6 +248,7 @@ impl ProcessWatch {
             t2: 0.0,
             q: 0.0,
             top: Vec::new(),
+            lone: 0.0,
         }
     }
 }
@@ -276,6 +284,11 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
 /// Qin, "Reconstruction-based contribution for process monitoring", 2009).
 fn parts(pull: &[f64], diagonal: impl Fn(usize) -> f64) -> Vec<f64> {
     pull.iter().enumerate().map(|(k, pull)| pull * pull / diagonal(k)).collect()
+}
+
+fn lone(parts: &[f64], distance: f64) -> f64 {
+    let most = parts.iter().copied().fold(0.0, f64::max);
+    if distance > 0.0 { (most / distance).min(1.0) } else { 0.0 }
 }
 
 fn top(parts: &[f64]) -> Vec<(usize, f64)> {

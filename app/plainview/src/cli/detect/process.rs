@@ -119,7 +119,8 @@ impl ProcessArgs {
                     Failure::file(file, error.to_string())
                 })
             }
-            None => ProcessModel::split(names.to_vec(), &rows).map_err(|error| Failure::file(fit, error.to_string())),
+            None => ProcessModel::split(names.to_vec(), &rows)
+                .map_err(|error| Failure::file(fit, error.to_string())),
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Table {
     path: PathBuf,
     header: Vec<String>,
     rows: Vec<csv::StringRecord>,
+    /// The line of each row.
+    lines: Vec<u64>,
 }
 
 impl Table {
@@ -39,15 +41,18 @@ impl Table {
                 return Err(Failure::cell(path, 1, name, "stands twice in the header"));
             }
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut lines) = (Vec::new(), Vec::new());
+        let mut ruler = Ruler { text, byte: 0, line: 1 };
         for record in records {
             let record = record.map_err(|error| misread(path, &error))?;
+            let line = ruler.line(record.position());
             if record.len() != header.len() {
-                return Err(uneven(path, &header, &record));
+                return Err(uneven(path, line, &header, &record));
             }
             rows.push(record);
+            lines.push(line);
         }
-        Ok(Self { path: path.to_owned(), header, rows })
+        Ok(Self { path: path.to_owned(), header, rows, lines })
     }
 
     pub(crate) fn header(&self) -> &[String] {
@@ -69,10 +74,7 @@ impl Table {
 
     /// The line of a row in the file; the header is line 1.
     pub(crate) fn line(&self, row: usize) -> u64 {
-        self.rows
-            .get(row)
-            .and_then(|record| record.position())
-            .map_or(row as u64 + 2, csv::Position::line)
+        self.lines.get(row).copied().unwrap_or(row as u64 + 2)
     }
 
     pub(crate) fn text(&self, row: usize, column: usize) -> &str {
@@ -96,6 +98,29 @@ impl Table {
         let name = self.header.get(column).map_or("", String::as_str);
         let reason = format!("\"{}\" {what}", self.text(row, column));
         Failure::cell(&self.path, self.line(row), name, &reason)
+    }
+}
+
+/// Counts lines as far as the newest record. The reader's own count is one short after CRLF, where
+/// a record starts before the line feed of the one before.
+struct Ruler<'a> {
+    text: &'a [u8],
+    byte: usize,
+    line: u64,
+}
+
+impl Ruler<'_> {
+    fn line(&mut self, record: Option<&csv::Position>) -> u64 {
+        let Some(start) = record.and_then(|place| usize::try_from(place.byte()).ok()) else {
+            return self.line;
+        };
+        let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let from = start.min(self.text.len());
+        let first = from + self.text[from..].iter().take_while(blank).count();
+        let passed = &self.text[self.byte.min(first)..first];
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.byte = first;
+        self.line
     }
 }
 
@@ -123,8 +148,7 @@ fn misread(path: &Path, error: &csv::Error) -> Failure {
 }
 
 /// Names the first column that is missing, or the last one there is when fields are too many.
-fn uneven(path: &Path, header: &[String], record: &csv::StringRecord) -> Failure {
-    let line = record.position().map_or(1, csv::Position::line);
+fn uneven(path: &Path, line: u64, header: &[String], record: &csv::StringRecord) -> Failure {
     let column = header.get(record.len()).or(header.last()).map_or("", String::as_str);
     let reason = format!("the row has {} fields, the header {}", record.len(), header.len());
     Failure::cell(path, line, column, &reason)
