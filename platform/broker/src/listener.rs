@@ -8,7 +8,7 @@ use rumqttc::tokio_rustls::TlsAcceptor;
 use rumqttc::tokio_rustls::rustls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sense::mqtt::{Intake, Message};
+use sense::mqtt::{Intake, Message, Room};
 use sense::{ReadingSink, SenseError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -91,8 +91,13 @@ async fn accept(
 ) {
     let (intake, waiting) = mpsc::channel::<Message<Token>>(QUEUE_MAX);
     let hub = Arc::new(Hub::default());
-    let house =
-        House { broker: Arc::clone(broker), hub: Arc::clone(&hub), intake, stop: stop.clone() };
+    let house = House {
+        broker: Arc::clone(broker),
+        hub: Arc::clone(&hub),
+        intake,
+        room: Room::new(),
+        stop: stop.clone(),
+    };
     let keeper = Intake {
         mapping: broker.mapping.clone(),
         origin: broker.settings.origin,

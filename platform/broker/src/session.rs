@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttc::ConnectReturnCode;
 use rumqttc::mqttbytes::{QoS, valid_topic};
-use sense::mqtt::Message;
+use sense::mqtt::{Message, Room};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -75,6 +75,7 @@ pub(crate) struct House {
     pub(crate) broker: Arc<Broker>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) intake: mpsc::Sender<Message<Token>>,
+    pub(crate) room: Room,
     pub(crate) stop: CancellationToken,
 }
 
@@ -367,7 +368,8 @@ impl Session {
         }
         let debt = self.debt(&letter).await?;
         let Letter { topic, payload, .. } = letter;
-        let message = Message { topic, payload, retain: false, token: debt };
+        let place = Some(self.house.room.take(payload.len()).await);
+        let message = Message { topic, payload, retain: false, token: debt, place };
         self.house.intake.send(message).await.map_err(|_| Breach::Stopping)
     }
 

@@ -365,6 +365,58 @@ async fn mosquitto_clients_speak_with_it() {
     running.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_and_never_without_it() {
+    let known = ["/usr/bin/openssl", "/usr/bin/mosquitto_pub"];
+    if let Some(absent) = known.iter().find(|program| !std::path::Path::new(program).exists()) {
+        eprintln!("LEFT OUT: {absent} is not installed, TLS is not tested");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .arg("-keyout")
+        .arg(file("key.pem"))
+        .arg("-out")
+        .arg(file("cert.pem"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (cert_file, key_file) = (file("cert.pem"), file("key.pem"));
+    let running = Running::start(|settings| {
+        settings.tls = Some(TlsFiles { cert_file: cert_file.clone(), key_file });
+    })
+    .await;
+    let say = |encrypted: bool| {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "localhost", "-p", &running.port.to_string(), "-q", "1"]);
+        command.args(["-u", "gauge", "-P", "secret", "-t", "plant/n/p/a", "-m", "7"]);
+        if encrypted {
+            command.arg("--cafile").arg(&cert_file);
+        }
+        tokio::task::spawn_blocking(move || command.status().unwrap().success())
+    };
+    assert!(say(true).await.unwrap());
+    assert_eq!(running.store.values(), [7.0]);
+    assert!(!say(false).await.unwrap());
+    running.stop().await;
+
+    let settings = BrokerSettings {
+        listen: ([127, 0, 0, 1], free_port()).into(),
+        tls: Some(TlsFiles { cert_file: file("none.pem"), key_file: file("none.pem") }),
+        ..BrokerSettings::default()
+    };
+    let broker = Broker::new("site", settings, verify(), SystemClock::shared()).unwrap();
+    let (status, stop) = (broker.status.clone(), CancellationToken::new());
+    let task = tokio::spawn(Arc::new(broker).run(Arc::new(Store::default()), stop.clone()));
+    until("says why", || status.snapshot().last_error.is_some()).await;
+    assert!(status.snapshot().last_error.unwrap().message.contains("none.pem"));
+    stop.cancel();
+    task.await.unwrap();
+}
+
 #[test]
 fn settings_at_fault_are_named() {
     let kind = BrokerKind { verify: verify() };

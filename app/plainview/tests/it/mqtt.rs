@@ -191,6 +191,8 @@ async fn forms_and_poison(version: &str) {
     for poison in [&b""[..], b"\xff\xfe", b"rubbish", b"{\"value\": ", &vec![b'7'; 2 << 20]] {
         say(port, "plant/north/p-1/poison", poison);
     }
+    // More than a client of version 5 lets the broker send; version 3.1.1 cannot say so.
+    say(port, "plant/north/p-1/poison", &vec![b'7'; 9 << 20]);
     say(port, "plant/north/p 1/poison", b"1");
     say(port, "tele/p-2/SENSOR", br#"{"temp": 1.5, "bearing": {"de": 2.5}, "name": "x"}"#);
     say(port, "lines/any", b"flow,site=north,asset=p-3 value=4.5");

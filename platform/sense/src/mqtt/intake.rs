@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::payload;
+use super::room::Place;
 use super::topics::{TopicKey, TopicTemplate};
 use crate::keep::{Keeper, Said};
 use crate::line::KeyMapping;
@@ -26,6 +27,8 @@ pub struct Message<T> {
     pub payload: Bytes,
     pub retain: bool,
     pub token: T,
+    /// Its place among those that wait, free once it is read.
+    pub place: Option<Place>,
 }
 
 /// How topics and payloads become readings.

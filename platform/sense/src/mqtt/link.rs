@@ -205,6 +205,7 @@ fn hear_v3(client: &v4::AsyncClient, event: v4::Event) -> Heard {
             topic: publish.topic,
             payload: publish.payload,
             retain: publish.retain,
+            place: None,
         }),
         v4::Event::Incoming(v4::Packet::SubAck(ack)) => {
             let granted = |code: &v4::SubscribeReasonCode| {
@@ -226,6 +227,7 @@ fn hear_v5(client: &v5::AsyncClient, event: v5::Event) -> Heard {
             topic: publish.topic,
             payload: publish.payload,
             retain: publish.retain,
+            place: None,
         }),
         v5::Event::Incoming(v5::Packet::SubAck(ack)) => {
             let granted = |code: &v5::SubscribeReasonCode| {

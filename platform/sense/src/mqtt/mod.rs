@@ -11,6 +11,7 @@ mod kind;
 pub(crate) mod link;
 mod measures;
 mod payload;
+mod room;
 mod topics;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use intake::{Intake, Mapping, Message};
 pub use kind::MqttKind;
 pub(crate) use kind::weaknesses;
 use link::{Heard, Link, Token};
+pub use room::{Place, Room};
 
 /// Messages that wait between the connection and the store.
 const QUEUE_MAX: usize = 8_192;
@@ -223,6 +225,7 @@ impl Broker {
         first: bool,
     ) -> Result<(), (SenseError, bool)> {
         let mut connected = false;
+        let room = Room::new();
         loop {
             let heard = link.next().await.map_err(|error| (error, connected))?;
             match heard {
@@ -238,7 +241,8 @@ impl Broker {
                     tracing::error!(broker = %self.settings.name, reason, "topic refused by broker");
                     self.status.trouble(&format!("topic refused: {reason}"), self.clock.now());
                 }
-                Heard::Message(message) => {
+                Heard::Message(mut message) => {
+                    message.place = Some(room.take(message.payload.len()).await);
                     if queue.send(message).await.is_err() {
                         return Ok(());
                     }

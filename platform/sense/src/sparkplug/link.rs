@@ -9,6 +9,7 @@ use super::HostSettings;
 use super::proto::{Metric, MetricValue, PAYLOAD_BYTES_MAX, Payload};
 use super::topic::{NAMESPACE, NodeId, state_topic};
 use crate::SenseError;
+use crate::mqtt::Place;
 use crate::mqtt::link::v3_transport;
 
 /// Requests to nodes that may wait to be sent.
@@ -22,6 +23,8 @@ const PACKET_BYTES_MAX: usize = 268_435_460;
 pub(super) struct Said {
     pub(super) topic: Bytes,
     pub(super) payload: Bytes,
+    /// Its place among those that wait, free once it is read.
+    pub(super) place: Option<Place>,
 }
 
 pub(super) enum Heard {
@@ -152,7 +155,7 @@ impl Link {
         Ok(match event {
             v4::Event::Incoming(v4::Packet::ConnAck(_)) => Heard::Connected,
             v4::Event::Incoming(v4::Packet::Publish(publish)) => {
-                Heard::Said(Said { topic: publish.topic, payload: publish.payload })
+                Heard::Said(Said { topic: publish.topic, payload: publish.payload, place: None })
             }
             v4::Event::Incoming(v4::Packet::SubAck(ack)) => {
                 let granted = |code: &v4::SubscribeReasonCode| {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::mqtt::{BrokerTls, invalid};
+use crate::mqtt::{BrokerTls, Room, invalid};
 use crate::{Connector, Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
 pub use kind::SparkplugKind;
@@ -215,6 +215,7 @@ impl Host {
         queue: &mpsc::Sender<link::Said>,
     ) -> Result<(), (SenseError, bool)> {
         let mut connected = false;
+        let room = Room::new();
         loop {
             match link.next().await.map_err(|error| (error, connected))? {
                 Heard::Connected => {
@@ -227,7 +228,8 @@ impl Host {
                     tracing::error!(source = %self.settings.name, reason, "topic refused by broker");
                     self.status.trouble(&format!("topic refused: {reason}"), self.clock.now());
                 }
-                Heard::Said(said) => {
+                Heard::Said(mut said) => {
+                    said.place = Some(room.take(said.payload.len()).await);
                     if queue.send(said).await.is_err() {
                         return Ok(());
                     }
