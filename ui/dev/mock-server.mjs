@@ -411,7 +411,7 @@ const routes = [
           }
         : { sources: feed.sources.map(feed.sourceView), flow: feed.flow() },
   ],
-  ["GET", /^\/sources\/kinds$/, () => feed.kinds],
+  ["GET", /^\/sources\/kinds$/, () => ({ kinds: feed.kinds })],
   [
     "POST",
     /^\/sources$/,

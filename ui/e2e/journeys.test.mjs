@@ -525,8 +525,7 @@ const REGISTERS = '[{"sensor":"north/v-104/torque","address":0,"type":"f32"}]';
 
 describe("a source", () => {
   it("is added, stopped, started and removed", async () => {
-    const said = await read("/sources/kinds");
-    const kinds = said.kinds ?? said;
+    const { kinds } = await read("/sources/kinds");
     const kind = kinds.find((each) => each.protocol === "mqtt");
     assert.ok(kind, `there is an MQTT kind: ${kinds.map((each) => each.protocol)}`);
     const name = `away-${Date.now() % 100_000}`;
