@@ -12,6 +12,9 @@ const VALUE_BYTES_MAX: usize = 4 * 1024;
 /// Attributes of one data point or resource that are read; a point with more is refused.
 const ATTRIBUTES_MAX: usize = 256;
 
+/// How a data point of one kind is read.
+type ReadPoint = fn(Message<'_>) -> Result<Point, WireError>;
+
 pub(super) fn read(body: &[u8], intake: &mut Intake<'_>) -> Result<(), SenseError> {
     for field in Message::new(body) {
         if let (1, resource) = field? {
@@ -87,7 +90,7 @@ fn metric(
             _ => {}
         }
     }
-    let (shape, read): (_, fn(Message<'_>) -> Result<Point, WireError>) = match kind {
+    let (shape, read): (Shape, ReadPoint) = match kind {
         5 => (Shape::Gauge, number_point),
         7 => (Shape::Sum { monotonic }, number_point),
         9 => (Shape::Histogram, histogram_point),

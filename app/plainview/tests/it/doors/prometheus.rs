@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{json, readings, send, sensors};
-use crate::harness::{DEADLINE, Plainview, client};
+use crate::harness::{DEADLINE, Plainview, Setup, client};
 
 type Labels = BTreeMap<String, String>;
 
@@ -200,6 +200,74 @@ async fn prometheus_loses_nothing_over_our_restart() {
     let ended: Vec<_> = points.iter().filter(|point| point.quality == "bad").collect();
     assert!(!ended.is_empty(), "no end of the series among {} readings", points.len());
     assert_ne!(points.last().unwrap().quality, "uncertain");
+}
+
+fn varint(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    [vec![number << 3 | 2], varint(value.len()), value.to_vec()].concat()
+}
+
+/// A series `m{job="j",request=…}` of one sample.
+fn series(request: usize, value: f64, millis: i64) -> Vec<u8> {
+    let label = |name: &str, value: &str| {
+        field(1, &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat())
+    };
+    let at = [vec![0x10], varint(usize::try_from(millis).unwrap())].concat();
+    let sample = [vec![0x09], value.to_le_bytes().to_vec(), at].concat();
+    let labels =
+        [label("__name__", "m"), label("job", "j"), label("request", &request.to_string())];
+    field(1, &[labels.concat(), field(2, &sample)].concat())
+}
+
+/// A snappy block of literals only.
+fn block(plain: &[u8]) -> Vec<u8> {
+    let mut packed = varint(plain.len());
+    for part in plain.chunks(1 << 16) {
+        packed.push(61 << 2);
+        packed.extend(u16::try_from(part.len() - 1).unwrap().to_le_bytes());
+        packed.extend(part);
+    }
+    packed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_explosion_ends_at_the_limit_and_hurts_nobody_else() {
+    const SENSORS_MAX: usize = 3_000;
+    const AT_MS: i64 = 1_767_225_600_000;
+    let plainview =
+        Setup::default().with("INGEST__SENSORS_MAX", SENSORS_MAX.to_string()).start().await;
+    let headers =
+        [("x-api-key", plainview.key.as_str()), ("content-type", "application/x-protobuf")];
+    let body: Vec<u8> = (0..10_000).flat_map(|request| series(request, 1.0, AT_MS)).collect();
+    let (status, _, answer) = send(&plainview, "/api/v1/write", &headers, block(&body)).await;
+    let problem = json(&answer);
+    assert_eq!((status, &problem["type"]), (400, &"/docs/errors/series-refused".into()));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("3000 samples stored, 7000 refused"), "{detail}");
+    assert!(detail.contains("room for 3000 sensors only"), "{detail}");
+    let known: Vec<u8> = (0..100).flat_map(|n| series(n, n as f64 + 0.5, AT_MS + 1_000)).collect();
+    let (status, _, _) = send(&plainview, "/api/v1/write", &headers, block(&known)).await;
+    assert_eq!(status, 204, "what was known before goes on");
+    let last = readings(&plainview, &["site/j/m/request:99".to_owned()]).await;
+    let last: Vec<f64> = last["site/j/m/request:99"].iter().map(|point| point.value).collect();
+    assert_eq!(last, [1.0, 99.5]);
+    let source = plainview.get("/api/v1/sources/remote_write/tester").await;
+    assert_eq!(
+        (&source["readings"], &source["refused"]),
+        (&3_100.into(), &7_000.into()),
+        "{source}"
+    );
+    let said = source["last_error"]["message"].as_str().unwrap();
+    assert!(said.contains("room for 3000 sensors"), "{source}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
