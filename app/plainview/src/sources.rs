@@ -59,11 +59,11 @@ pub(crate) fn kinds(config: &Config, door: Option<&LateDoor>) -> Vec<Arc<dyn Con
         Arc::new(MqttKind { default_site }),
         Arc::new(SparkplugKind { declare }),
         Arc::new(ModbusKind),
-        Arc::new(OpcUaKind {
-            pki_dir: config.data.dir.join(OPC_UA_FOLDER),
-            is_development: config.environment == Environment::Development,
+        Arc::new(OpcUaKind::new(
+            config.data.dir.join(OPC_UA_FOLDER),
+            config.environment == Environment::Development,
             newest,
-        }),
+        )),
     ]
 }
 

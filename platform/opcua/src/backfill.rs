@@ -5,11 +5,12 @@ use std::time::Duration;
 use kernel::{Reading, Timestamp};
 use opcua_client::{HistoryReadAction, Session};
 use opcua_types::{
-    ByteString, HistoryData, HistoryReadValueId, NodeId, ReadRawModifiedDetails, StatusCode,
-    TimestampsToReturn,
+    AttributeId, ByteString, HistoryData, HistoryReadValueId, NodeId, ReadRawModifiedDetails,
+    ReadValueId, StatusCode, TimestampsToReturn, Variant,
 };
 
 use crate::OpcUaError;
+use crate::nodes::NODES_PER_READ;
 use crate::tags::Tag;
 use crate::values::ua_time;
 
@@ -19,12 +20,34 @@ const VALUES_PER_NODE_MAX: usize = 1_000_000;
 /// A shorter gap is what lies between two notifications.
 const GAP_MIN: Duration = Duration::from_secs(2);
 
+/// The bit of an access level that says that history can be read (OPC 10000-3, 8.57).
+const HISTORY_READ: u8 = 0b100;
+
+/// Of which nodes the server keeps a history, in the order of `tags`.
+pub(crate) async fn recorded(session: &Session, tags: &[Tag]) -> Result<Vec<bool>, OpcUaError> {
+    let mut recorded = Vec::with_capacity(tags.len());
+    for some in tags.chunks(NODES_PER_READ) {
+        let asked: Vec<ReadValueId> = some
+            .iter()
+            .map(|tag| ReadValueId {
+                node_id: tag.node.clone(),
+                attribute_id: AttributeId::AccessLevel as u32,
+                ..ReadValueId::default()
+            })
+            .collect();
+        let levels = session.read(&asked, TimestampsToReturn::Neither, 0.0).await;
+        let levels = levels.map_err(OpcUaError::service("read"))?;
+        let has = |level: Option<&Variant>| matches!(level, Some(Variant::Byte(level)) if level & HISTORY_READ != 0);
+        let level = |index: usize| levels.get(index).and_then(|value| value.value.as_ref());
+        recorded.extend((0..some.len()).map(|index| has(level(index))));
+    }
+    Ok(recorded)
+}
+
 /// What became of a gap.
 pub(crate) enum Filled {
     /// There was none.
     Nothing,
-    /// The server keeps no history of this node.
-    Unsupported,
     /// So many readings, the first one after the given time.
     Readings { count: usize, from: Timestamp },
 }
@@ -45,15 +68,6 @@ pub(crate) async fn fill(
     let mut count = 0;
     loop {
         let (status, values, next) = page(session, &tag.node, from, until, point).await?;
-        if matches!(
-            status,
-            StatusCode::BadHistoryOperationUnsupported
-                | StatusCode::BadNotSupported
-                | StatusCode::BadUserAccessDenied
-                | StatusCode::BadNotReadable
-        ) {
-            return Ok(Filled::Unsupported);
-        }
         let readings: Vec<Reading> = values
             .iter()
             .filter_map(|value| tag.past(value))
@@ -92,11 +106,6 @@ async fn page(
     let answer = session.history_read(details, TimestampsToReturn::Both, false, &[asked]).await;
     let answer = match answer {
         Ok(answer) => answer,
-        // A server without history refuses the whole service.
-        Err(error) if error.status() == StatusCode::BadServiceUnsupported => {
-            let status = StatusCode::BadHistoryOperationUnsupported;
-            return Ok((status, Vec::new(), ByteString::null()));
-        }
         Err(error) => return Err(OpcUaError::service("history")(error)),
     };
     let Some(result) = answer.into_iter().next() else {

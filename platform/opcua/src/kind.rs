@@ -1,5 +1,5 @@
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -24,12 +24,20 @@ pub type Newest = Arc<dyn Fn(&SensorKey) -> Option<Timestamp> + Send + Sync>;
 /// OPC UA as one of the connectors that settings can name.
 #[derive(Clone)]
 pub struct OpcUaKind {
-    /// Where our certificate and the trusted ones of servers are kept.
-    pub pki_dir: PathBuf,
-    /// Whether `trust_any` may be set.
-    pub is_development: bool,
-    /// Says from where on a server's history is new after a start.
-    pub newest: Option<Newest>,
+    pub(crate) pki_dir: PathBuf,
+    is_development: bool,
+    pub(crate) newest: Option<Newest>,
+    /// Held while our certificate is made: sources start side by side.
+    pub(crate) preparing: Arc<Mutex<()>>,
+}
+
+impl OpcUaKind {
+    /// Our certificate and the trusted ones of servers are kept in `pki_dir`; `trust_any` may be
+    /// set in development only; `newest` says from where on a server's history is new.
+    #[must_use]
+    pub fn new(pki_dir: PathBuf, is_development: bool, newest: Option<Newest>) -> Self {
+        Self { pki_dir, is_development, newest, preparing: Arc::default() }
+    }
 }
 
 impl std::fmt::Debug for OpcUaKind {

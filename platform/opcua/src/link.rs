@@ -51,12 +51,12 @@ impl Link {
 
 async fn client(source: &OpcUa) -> Result<Client, OpcUaError> {
     let folder = source.kind.pki_dir.clone();
-    let is_secure = source.settings.is_secure();
+    let preparing = std::sync::Arc::clone(&source.kind.preparing);
     let strict = source.settings.strict_certificate;
     let make = move || {
-        if is_secure {
-            pki::prepare(&folder)?;
-        }
+        let alone = preparing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pki::prepare(&folder)?;
+        drop(alone);
         let builder = ClientBuilder::new()
             .application_name(APPLICATION_NAME)
             .application_uri(APPLICATION_URI)

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::OpcUaError;
-use crate::backfill::{Filled, fill};
+use crate::backfill::{Filled, fill, recorded};
 use crate::kind::OpcUa;
 use crate::link::Link;
 use crate::nodes::{self, NODES_PER_READ};
@@ -99,7 +99,10 @@ impl<'a> Watch<'a> {
                 link.close().await;
                 Ok(())
             }
-            Some(error) => Err((error, true)),
+            Some(error) => {
+                link.close().await;
+                Err((error, true))
+            }
         }
     }
 
@@ -127,7 +130,7 @@ impl<'a> Watch<'a> {
                 _ = timer.tick() => {
                     let count = missed.load(Ordering::Relaxed);
                     self.source.status.detail("notifications missed", count.to_string());
-                    if let Err(error) = self.repeat(session).await {
+                    if let Err(error) = self.repeat(session, began).await {
                         return error;
                     }
                 }
@@ -188,16 +191,18 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let reach = Duration::from_secs(hours * 3_600);
-        let mut unsupported = 0_usize;
+        let recorded = recorded(session, &self.tags).await?;
         let mut oldest: Option<Timestamp> = None;
         let mut filled = 0_u64;
-        for tag in &self.tags {
+        let mut failed = None;
+        for (tag, _) in self.tags.iter().zip(&recorded).filter(|(_, recorded)| **recorded) {
             let courier = &mut self.courier;
             let hand_over = |readings: Vec<Reading>| courier.send(readings, 0);
-            match fill(session, tag, until, reach, hand_over).await? {
-                Filled::Nothing => {}
-                Filled::Unsupported => unsupported += 1,
-                Filled::Readings { count, from } => {
+            match fill(session, tag, until, reach, hand_over).await {
+                Ok(Filled::Nothing) => {}
+                // What is new is worth more than what is missing: the subscription goes on.
+                Err(error) => failed = Some(format!("{}: {error}", tag.sensor)),
+                Ok(Filled::Readings { count, from }) => {
                     filled += count as u64;
                     oldest = Some(oldest.map_or(from, |oldest| oldest.min(from)));
                 }
@@ -209,8 +214,10 @@ impl<'a> Watch<'a> {
         if let Some(oldest) = oldest {
             status.detail("last gap filled", format!("{oldest} to {until}: {filled} readings"));
         }
-        if unsupported > 0 {
-            status.detail("nodes without history", unsupported.to_string());
+        let without = recorded.iter().filter(|recorded| !**recorded).count();
+        status.detail("nodes without history", without.to_string());
+        if let Some(failed) = failed {
+            status.trouble(&failed, self.now());
         }
         Ok(())
     }
@@ -234,9 +241,13 @@ impl<'a> Watch<'a> {
 
     /// Reads what has not changed for a while: it may be constant, or nobody may write it any
     /// more, and only the server knows.
-    async fn repeat(&mut self, session: &Session) -> Result<(), OpcUaError> {
+    async fn repeat(&mut self, session: &Session, began: Timestamp) -> Result<(), OpcUaError> {
         let Some(every) = sense::Connector::interval(self.source) else { return Ok(()) };
         let now = self.now();
+        // First the subscription says what it has.
+        if now.since(began) < every {
+            return Ok(());
+        }
         let due: Vec<usize> =
             (0..self.tags.len()).filter(|index| self.tags[*index].is_due(now, every)).collect();
         for some in due.chunks(NODES_PER_READ) {

@@ -2,7 +2,7 @@
 
 Arguments: port, folder for certificate and history, `open` or `secure`, first count. Prints one
 line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history.
-Commands: `set NAME VALUE SECONDS_AGO`, `status NAME CODE`, `pause`, `resume`.
+Commands: `set Speed VALUE SECONDS_AGO`, `status Speed CODE`, `pause`, `resume`.
 """
 
 import asyncio
@@ -96,6 +96,7 @@ async def count(node, number, going):
 
 
 async def obey(nodes, going):
+    speed = 1480.5
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
@@ -103,11 +104,12 @@ async def obey(nodes, going):
         match line:
             case ["set", name, value, ago]:
                 at = datetime.now(timezone.utc) - timedelta(seconds=float(ago))
-                await write(nodes[name], float(value), ua.VariantType.Double, at)
+                speed = float(value)
+                await write(nodes[name], speed, ua.VariantType.Double, at)
             case ["status", name, code]:
                 at = datetime.now(timezone.utc)
-                now = (await nodes[name].read_data_value(raise_on_bad_status=False)).Value
-                await write(nodes[name], now.Value, now.VariantType, at, getattr(ua.StatusCodes, code))
+                status = getattr(ua.StatusCodes, code)
+                await write(nodes[name], speed, ua.VariantType.Double, at, status)
             case ["pause"]:
                 going.clear()
             case ["resume"]:
