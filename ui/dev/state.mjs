@@ -438,7 +438,7 @@ const baseline = (mean, spread, at) => ({
 
 export const anomalies = [
   anomaly("km-60/flow", "score", "critical", 0.97, leakAt + MIN, null, {
-    value: 708.9,
+    value: 707.4,
     unit: "m³/h",
     kind: "flow",
     expected: { low: 708, high: 735 },

@@ -16,7 +16,7 @@ const anomaly = (more: object = {}): Anomaly =>
     state: "active",
     severity: "high",
     score: 0.93,
-    value: 708.9,
+    value: 707.4,
     expected: { low: 708, high: 735 },
     started_at: at(200),
     detected_at: at(260),
@@ -31,7 +31,7 @@ describe("the evidence", () => {
   it("says what was read, what is usual, what was expected and when it was found", () => {
     const now = Date.parse(at(600));
     expect(evidenceWords(anomaly(), now)).toBe(
-      "km 60 flow moved as it never did before at 14:03:20: it read 708.9\u00a0m³/h. Usual is 720.1 ± 0.8, learned from 600 readings. From 708.0 to 735.0\u00a0m³/h would have been in order. Found 1\u00a0min after it began, at 14:04:20.",
+      "km 60 flow moved as it never did before at 14:03:20: it read 707.4\u00a0m³/h. Usual is 720.1 ± 0.8, learned from 600 readings. From 708.0 to 735.0\u00a0m³/h would have been in order. Found 1\u00a0min after it began, at 14:04:20.",
     );
     const silent = anomaly({ rule: "missing", value: 43, expected: { low: 0, high: 10 } });
     expect(evidenceWords(silent, now)).toContain(

@@ -90,7 +90,8 @@ export function evidenceWords(anomaly: Anomaly, now: number): string {
       `Usual is ${n(evidence.baseline_mean)} ± ${n(evidence.baseline_spread)}, learned from ${evidence.samples.toLocaleString("en-US")} readings.`,
     );
   }
-  if (expected) {
+  // Sensors may leave their common ways while each alone is still in order.
+  if (expected && (anomaly.value < expected.low || anomaly.value > expected.high)) {
     words.push(`From ${n(expected.low)} to ${withUnit(n(expected.high), unit)} would have been in order.`);
   }
   words.push(foundWords(anomaly, at));
