@@ -22,6 +22,7 @@ const BAND_SPREADS: f64 = 3.0;
 /// An input without which so much of an alarm would be gone, for so many rows, is itself in doubt.
 const LONE_SHARE: f64 = 0.8;
 const LONE_ROWS: u32 = 60;
+const LONE_DOUBTFUL: u32 = 2;
 
 /// The accepted model of an asset, with what its rows are made of.
 #[derive(Debug)]
@@ -216,17 +217,25 @@ impl AssetWatch {
         }
         let beyond = verdict.score > signal::process::THRESHOLD;
         self.since = if beyond { self.since.or(Some(row.at)) } else { None };
-        let is_lone = verdict.alarm && verdict.lone >= LONE_SHARE;
-        let lone = verdict.top.first().filter(|_| is_lone);
-        self.lone = lone.map(|(input, _)| match self.lone {
-            Some((same, rows)) if same == *input => (same, rows.saturating_add(1)),
-            _ => (*input, 1),
-        });
+        self.lone = verdict.alarm.then(|| self.blame(&verdict)).flatten();
         match (verdict.alarm, self.standing.is_some()) {
             (true, false) => self.raise(row, &verdict, contributions, now, correlation),
             (true, true) => self.worsen(row, &verdict, contributions),
             (false, true) => self.clear(row.at),
             (false, false) => {}
+        }
+    }
+
+    /// Counts the rows that one input alone explains; rows that it does not explain count twice
+    /// against it.
+    fn blame(&self, verdict: &ProcessVerdict) -> Option<(usize, u32)> {
+        let named = verdict.top.first().filter(|_| verdict.lone >= LONE_SHARE).map(|top| top.0);
+        match (self.lone, named) {
+            (Some((input, rows)), Some(named)) if input == named => {
+                Some((input, rows.saturating_add(1)))
+            }
+            (Some((input, rows)), _) if rows > LONE_DOUBTFUL => Some((input, rows - LONE_DOUBTFUL)),
+            (_, named) => named.map(|input| (input, 1)),
         }
     }
 

@@ -30,6 +30,8 @@ const STATE_PREFIX: &str = "process:";
 struct Engine {
     fleet: Fleet,
     reached: Offset,
+    /// The checkpoint as it is written down.
+    written: Offset,
     generation: u64,
     housekept: Duration,
 }
@@ -80,10 +82,8 @@ impl Telemetry {
         let mut states: HashMap<String, SavedState> = states
             .filter_map(|state| Some((state.sensor.strip_prefix(STATE_PREFIX)?.to_owned(), state)))
             .collect();
-        let reached = match records::checkpoint(&self.records, READER).await? {
-            0 => self.series.status().await?.last,
-            done => Offset(done),
-        };
+        let written = Offset(records::checkpoint(&self.records, READER).await?);
+        let reached = if written == Offset(0) { self.series.status().await?.last } else { written };
         self.series.hold(READER, reached).await?;
         let mut fleet = Fleet::default();
         for record in records::accepted_models(&self.records).await? {
@@ -100,7 +100,8 @@ impl Telemetry {
             let saved = state.and_then(|s| serde_json::from_str::<SavedAsset>(&s.body).ok());
             fleet.put(AssetWatch::restored(asset, saved, applied, standing.remove(&name)));
         }
-        let engine = Engine { fleet, reached, generation, housekept: self.clock.monotonic() };
+        let housekept = self.clock.monotonic();
+        let engine = Engine { fleet, reached, written, generation, housekept };
         self.doubt(&engine);
         Ok(engine)
     }
@@ -178,6 +179,9 @@ impl Telemetry {
             .filter(|watch| watch.unsaved().is_some())
             .map(|watch| watch.asset.plan.asset.clone())
             .collect();
+        if said.is_empty() && changed.is_empty() && engine.written == engine.reached {
+            return Ok(());
+        }
         let mut states = Vec::with_capacity(changed.len());
         for watch in changed.iter().filter_map(|key| engine.fleet.get(key)) {
             states.push(SavedState {
@@ -200,6 +204,7 @@ impl Telemetry {
                 watch.mark_saved();
             }
         }
+        engine.written = engine.reached;
         Ok(self.series.hold(READER, engine.reached).await?)
     }
 }
