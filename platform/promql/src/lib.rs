@@ -37,6 +37,8 @@ pub const LOOKBACK_MS: i64 = 5 * 60 * 1_000;
 pub const SAMPLES_MAX: usize = 200_000_000;
 /// Points of all series, over all parts of a query: this bounds memory, 8 bytes each.
 pub const CELLS_MAX: usize = 20_000_000;
+/// Points of an answer: what writing it out takes is a multiple of them.
+pub const ANSWER_MAX: usize = 5_000_000;
 /// Points of each series that a range query may have, as in Prometheus.
 pub const STEPS_MAX: usize = 11_000;
 
@@ -215,6 +217,9 @@ impl Query {
             Value::Vector(rows) => rows,
             Value::Scalar(cells) => vec![rows::Row { labels: Labels::default(), cells }],
         };
+        if rows.len().saturating_mul(grid.steps) > ANSWER_MAX {
+            return Err(PromqlError::TooMany { what: "points in its answer", max: ANSWER_MAX });
+        }
         let present = rows.iter().filter(|row| row.has_samples());
         let mut series: Vec<(Labels, Vec<Sample>)> =
             present.map(|row| (row.labels.clone(), eval::samples_of(row, grid))).collect();

@@ -235,6 +235,12 @@ fn limits_are_kept() {
     assert!(Grid::range(0, 11_000, 1).is_ok());
     assert!(Grid::range(0, 11_001, 1).is_err());
     assert!(Grid::range(0, 10, 0).is_err());
+    let many = (0..500).map(|i| series(&[(NAME, "many"), ("n", &i.to_string())], 1, &[1.0; 5]));
+    let many = Memory(many.collect());
+    let grid = Grid::range(0, 110_000, 10).unwrap();
+    let wide = Query::parse("many").unwrap().range(grid, &many, &UNLIMITED);
+    assert!(matches!(wide, Err(PromqlError::TooMany { what: "points in its answer", .. })));
+    assert!(Query::parse("sum(many)").unwrap().range(grid, &many, &UNLIMITED).is_ok());
     let deep = format!("{}flow{}", "abs(".repeat(400), ")".repeat(400));
     assert!(matches!(Query::parse(&deep), Err(PromqlError::TooMany { .. })));
 }
