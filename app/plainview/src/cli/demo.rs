@@ -57,7 +57,7 @@ impl Demo {
         if let Ok(key) = std::fs::read_to_string(&file) {
             return Ok(key.trim().to_owned());
         }
-        let key = compose::create_key(config, OPERATOR, web::Role::Engineer, None).await?;
+        let key = compose::create_key(config, OPERATOR, web::Role::Admin, None).await?;
         write_secret(&file, &key)?;
         Ok(key)
     }
