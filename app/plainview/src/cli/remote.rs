@@ -94,7 +94,12 @@ impl Link {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let wait = match request().header("X-API-Key", &self.key).send().await {
+            let mut request = request();
+            // An empty key would be a wrong one; none may read where reading is open.
+            if !self.key.is_empty() {
+                request = request.header("X-API-Key", &self.key);
+            }
+            let wait = match request.send().await {
                 Ok(answer) if is_busy(answer.status()) && attempt < ATTEMPTS_MAX => {
                     retry_after(&answer)
                 }
