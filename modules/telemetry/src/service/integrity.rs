@@ -115,3 +115,74 @@ impl Telemetry {
         keys
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bus::{Filter, Offset};
+    use kernel::{Quality, SharedClock, SystemClock};
+    use store::series::embedded::{Embedded, EmbeddedOptions};
+    use store::series::{Batch, Point, Series, Span};
+
+    use super::super::Telemetry;
+    use super::super::tests::{START, Site};
+    use super::*;
+    use crate::model::Settings;
+
+    fn open(dir: &std::path::Path) -> Arc<Embedded> {
+        let clock: SharedClock = SystemClock::shared();
+        Embedded::open(EmbeddedOptions::new(dir, clock)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn damage_is_told_once_at_its_sensor() {
+        let site = Site::new().await;
+        let dir = tempfile::tempdir().unwrap();
+        let key = SensorKey::new("north/p-1/pressure").unwrap();
+        {
+            let store = open(dir.path());
+            let id = store.register(std::slice::from_ref(&key)).await.unwrap()[0];
+            let mut batch = Batch { received: START, ..Batch::default() };
+            for i in 0..3_000 {
+                let at = START.plus(Duration::from_secs(i));
+                batch.push(id, Point { at, value: (i as f64).sin(), quality: Quality::Good });
+            }
+            store.append(batch).await.unwrap();
+            store.seal_now().await.unwrap();
+        }
+        let days = std::fs::read_dir(dir.path().join("days")).unwrap();
+        let file = days.map(|entry| entry.unwrap().path()).next().unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[500] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+
+        let mut deps = site.deps(Settings::default());
+        deps.series = open(dir.path());
+        let series = Arc::clone(&deps.series);
+        let telemetry = Telemetry::new(deps);
+        let declared = crate::SensorDeclaration {
+            key: key.clone(),
+            kind: kernel::SensorKind::Pressure,
+            unit: "bar".to_owned(),
+            expected_low: None,
+            expected_high: None,
+            rate_max_per_s: None,
+            interval_s: None,
+        };
+        telemetry.door().declare(declared, Origin::Real).await.unwrap();
+        assert_eq!(telemetry.tell_damage().await.unwrap(), 0);
+        let id = series.register(std::slice::from_ref(&key)).await.unwrap()[0];
+        let ever = Span { from: Timestamp::MIN, to: Timestamp::MAX };
+        assert_eq!(series.range(id, ever, 9_999).await.unwrap(), vec![]);
+        assert_eq!(telemetry.tell_damage().await.unwrap(), 1);
+        assert_eq!(telemetry.tell_damage().await.unwrap(), 0, "told already");
+        let filter = Filter { types: vec!["anomaly.detected".to_owned()], ..Filter::default() };
+        let events = site.bus.read(Offset(0), &filter, 10).await.unwrap();
+        assert_eq!(events.len(), 1);
+        let event = &events[0].1;
+        assert_eq!(event.subject, "north/p-1/pressure");
+        assert_eq!((&event.data["rule"], &event.data["state"]), (&RULE.into(), &"active".into()));
+        assert_eq!(event.data["damage"]["from"], START.to_string());
+    }
+}

@@ -24,8 +24,8 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const PAGE_BYTES: i64 = 16_384;
 /// Free pages kept for the appends to come: growing the file again would cost them time.
 const FREE_PAGES_KEPT: i64 = 512;
-/// Files up to this size are checked whole when they are opened.
-const CHECKED_PAGES_MAX: i64 = 8_192;
+/// Files up to this size are checked whole when they are opened; larger ones by the scrub alone.
+const CHECKED_PAGES_MAX: i64 = 2_048;
 /// Pages given back in one step.
 const SHRINK_PAGES: i64 = 256;
 
@@ -123,7 +123,9 @@ impl LogFile {
     }
 
     pub(super) fn opened(&self) -> Result<Opened, SeriesError> {
-        let mut blemishes = self.structure()?;
+        let pages: i64 = self.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let small = pages <= CHECKED_PAGES_MAX;
+        let mut blemishes = if small { self.structure()? } else { Vec::new() };
         let mut offset = |name| {
             let value = match self.meta(name) {
                 Err(SeriesError::Damaged { reason }) => {
@@ -221,11 +223,7 @@ impl LogFile {
     }
 
     /// What is wrong with the pages of the file, in words.
-    fn structure(&self) -> Result<Vec<String>, SeriesError> {
-        let pages: i64 = self.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        if pages > CHECKED_PAGES_MAX {
-            return Ok(Vec::new());
-        }
+    pub(super) fn structure(&self) -> Result<Vec<String>, SeriesError> {
         let mut check = self.conn.prepare("PRAGMA quick_check(8)")?;
         let words = check.query_map([], |row| row.get::<_, String>(0))?;
         let words = words.collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,7 @@
 //! Reads every stored block once in a while: a disk forgets most where nobody looks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::cursor::Cursor;
@@ -33,6 +34,7 @@ impl Scrub {
             }
             self.began = now;
             self.left = all_of(shared);
+            look_at_log(shared)?;
         }
         let mut read = 0;
         while read < STEP_BYTES
@@ -52,14 +54,23 @@ pub(super) fn all(shared: &Shared) -> Result<(), SeriesError> {
         }
         look(shared, day, generation)?;
     }
+    look_at_log(shared)
+}
+
+/// Reads every batch and every page of the log.
+fn look_at_log(shared: &Shared) -> Result<(), SeriesError> {
     let mut lost = 0;
-    shared.with_log(|log| {
+    let wrong = shared.with_log(|log| {
         log.scan(Offset(0), |offset, crc, bytes| {
             lost += u64::from(checked(offset, crc, bytes).is_err());
-            true
-        })
+            !shared.compactor_bell.is_stopping()
+        })?;
+        log.structure()
     })?;
-    shared.lost_batches.fetch_max(lost, std::sync::atomic::Ordering::Relaxed);
+    for reason in &wrong {
+        tracing::error!(file = "log.db", reason, "damaged");
+    }
+    shared.lost_batches.fetch_max(lost + wrong.len() as u64, Relaxed);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The one thread that changes the log. Everything that waits is committed together, synced once
 //! and then acknowledged.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard};
@@ -131,7 +132,7 @@ pub(super) struct Writer {
     log: LogFile,
     next: u64,
     /// Sensors made in the transaction under way.
-    made: Vec<SensorKey>,
+    made: HashMap<SensorKey, SeriesId>,
     /// Batches in the transaction under way.
     appended: Vec<(Offset, Arc<Batch>)>,
     staged_bytes: u64,
@@ -139,7 +140,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, log: LogFile, last: Offset) -> Self {
-        let (made, appended) = (Vec::new(), Vec::new());
+        let (made, appended) = (HashMap::new(), Vec::new());
         Self { shared, log, next: last.0 + 1, made, appended, staged_bytes: 0 }
     }
 
@@ -321,11 +322,7 @@ impl Writer {
     ) -> Result<(), SeriesError> {
         let registry = read(&self.shared.registry);
         for key in keys {
-            let pending = || {
-                let place = self.made.iter().position(|made| made == key)?;
-                Some(SeriesId((registry.len() + place) as u32))
-            };
-            if let Some(id) = registry.id(key).or_else(pending) {
+            if let Some(id) = registry.id(key).or_else(|| self.made.get(key).copied()) {
                 ids.push(id);
                 continue;
             }
@@ -335,7 +332,7 @@ impl Writer {
                 return Err(SeriesError::Full { reason });
             }
             self.log.register(id, key)?;
-            self.made.push(key.clone());
+            self.made.insert(key.clone(), id);
             ids.push(id);
         }
         Ok(())
