@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use web::{Caller, Json, Page, Path, Problem, Query, Role};
 
 use super::key;
+use super::readings::QualityWord;
 use crate::error;
 use crate::model::{AnomalyRule, Profile, Severity, Trust};
 use crate::service::{Entry, SensorChange, Telemetry};
@@ -20,7 +21,7 @@ const LIMIT_DEFAULT: usize = 100;
 pub(crate) struct LatestView {
     at: Timestamp,
     value: f64,
-    quality: &'static str,
+    quality: QualityWord,
     #[serde(skip_serializing_if = "Option::is_none")]
     received_at: Option<Timestamp>,
 }
@@ -90,7 +91,7 @@ impl From<&Entry> for SensorView {
             latest: now.latest.map(|point| LatestView {
                 at: point.at,
                 value: point.value,
-                quality: point.quality.class(),
+                quality: point.quality.into(),
                 received_at: now.received_at,
             }),
             score: now.score,
