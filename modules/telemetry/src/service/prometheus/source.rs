@@ -6,16 +6,18 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use kernel::{Quality, Reason, Timestamp};
 use promql::{PromqlError, STALE, Sample, Selection, Source, Take};
-use store::series::{Point, SharedSeries, Span};
+use store::series::{Point, SeriesId, SharedSeries, Span};
 use tokio::runtime::Handle;
 
 use super::SERIES_MAX;
 use super::index::Index;
 
-/// Readings of one series that one selector may load: 50 days at one a second.
-const POINTS_MAX: usize = 4_500_000;
+/// Samples of one series that one selector may load: 34 days at one a second, 48 MiB.
+const SAMPLES_MAX: usize = 3_000_000;
+/// Readings asked of the store at a time.
+const PAGE: usize = 100_000;
 /// Series read while the one before is evaluated.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 
 pub(super) struct Readings {
     pub(super) series: SharedSeries,
@@ -33,30 +35,42 @@ impl Source for Readings {
             from: Timestamp::from_millis(selection.from_ms),
             to: Timestamp::from_millis(selection.to_ms.saturating_add(1)),
         };
-        let fetches = named.into_iter().map(|named| async move {
-            (&named.labels, self.series.range(named.entry.id, span, POINTS_MAX + 1).await)
-        });
+        let fetches = named
+            .into_iter()
+            .map(|named| async move { (&named.labels, self.samples(named.entry.id, span).await) });
         let mut fetched = pin!(futures_util::stream::iter(fetches).buffered(AHEAD));
-        let mut samples = Vec::new();
-        while let Some((labels, points)) = self.runtime.block_on(fetched.next()) {
-            let points = points.map_err(|error| PromqlError::Source(Box::new(error)))?;
-            if points.len() > POINTS_MAX {
-                return Err(PromqlError::TooMany {
-                    what: "samples of one series",
-                    max: POINTS_MAX,
-                });
-            }
-            samples_of(&points, &mut samples);
-            take(labels, &samples)?;
+        while let Some((labels, samples)) = self.runtime.block_on(fetched.next()) {
+            take(labels, &samples?)?;
         }
         Ok(())
     }
 }
 
+impl Readings {
+    async fn samples(&self, id: SeriesId, span: Span) -> Result<Vec<Sample>, PromqlError> {
+        let mut samples = Vec::new();
+        let mut rest = span;
+        loop {
+            let points = self.series.range(id, rest, PAGE).await;
+            let points = points.map_err(|error| PromqlError::Source(Box::new(error)))?;
+            push_samples(&points, &mut samples);
+            if samples.len() > SAMPLES_MAX {
+                let what = "samples of one series";
+                return Err(PromqlError::TooMany { what, max: SAMPLES_MAX });
+            }
+            match points.last() {
+                Some(last) if points.len() == PAGE => {
+                    rest.from = Timestamp::from_micros(last.at.as_micros().saturating_add(1));
+                }
+                _ => return Ok(samples),
+            }
+        }
+    }
+}
+
 /// One sample a millisecond, the last one. Bad readings are left out, but one that says that its
 /// source fell silent ends the series there.
-fn samples_of(points: &[Point], samples: &mut Vec<Sample>) {
-    samples.clear();
+fn push_samples(points: &[Point], samples: &mut Vec<Sample>) {
     samples.reserve(points.len());
     for point in points {
         let value = match point.quality {
@@ -88,7 +102,7 @@ mod tests {
             point(4_000, 4.0, Quality::Bad(Reason::Stale)),
         ];
         let mut samples = Vec::new();
-        samples_of(&points, &mut samples);
+        push_samples(&points, &mut samples);
         let found: Vec<(i64, f64)> = samples.iter().map(|s| (s.at_ms, s.value)).collect();
         assert_eq!(found[..2], [(-1, 0.5), (1, 2.0)]);
         assert_eq!((samples[2].at_ms, samples[2].is_stale()), (4, true));
