@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{Connect, ConnectAuth, Packet, Publish};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use crate::harness::{DEADLINE, Plainview, Setup};
-use crate::sources::{free_port, latest, source};
+use crate::sources::{Peer, connect, free_port, latest, source};
 
 const ID: &str = "broker/built-in";
 const EPOCH_MS: u64 = 1_767_225_600_000;
@@ -61,6 +61,39 @@ async fn only_keys_log_in_and_a_revoked_one_is_out() {
             (!mosquitto_pub(port, "gauge", &key, topic, "22")).then_some(())
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sparkplug_needs_no_other_broker() {
+    let port = free_port();
+    let plainview = started(port).await;
+    let (host, edge) =
+        (plainview.create_key("host", "operator"), plainview.create_key("edge", "ingest"));
+    let settings = json!({
+        "host": "127.0.0.1", "port": port, "username": "host", "password": host,
+        "rebirth_every_s": 1,
+    });
+    connect(&plainview, "sparkplug_b", &settings).await;
+    source(&plainview, "sparkplug_b/plant", "connected", |it| it["connected_since"].is_string())
+        .await;
+    let mut node = Peer::start("sparkplug_edge.py", &[&port.to_string(), "edge", &edge]);
+    let is = |value: f64, quality: &'static str| {
+        move |latest: &Value| latest["value"] == value && latest["quality"] == quality
+    };
+    let key = "north/gw/p-2/vibration";
+    latest(&plainview, key, "is born", is(4.5, "good")).await;
+    // The question for the birth and its answer go through our own broker, and so does the will.
+    node.tell("skip");
+    node.tell("device vibration 5.5");
+    let asked = |view: &Value| {
+        view["details"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["name"] == "births" && one["value"] == "4"))
+    };
+    source(&plainview, "sparkplug_b/plant", "heard the births again", asked).await;
+    latest(&plainview, key, "after the gap", is(5.5, "good")).await;
+    node.tell("die");
+    latest(&plainview, key, "is stale", is(5.5, "bad")).await;
 }
 
 /// Publishes until the connection breaks; the numbers that were acknowledged.

@@ -1,4 +1,4 @@
-"""A Sparkplug B edge node of pysparkplug, steered by lines on its input.
+"""A Sparkplug B edge node of pysparkplug: PORT [USER PASSWORD], steered by lines on its input.
 
   data NAME VALUE     update a metric of the node
   alias VALUE         update `temp` by its alias alone
@@ -16,6 +16,7 @@ import threading
 import time
 
 from pysparkplug import (
+    Client,
     DataType,
     DBirth,
     Device,
@@ -83,7 +84,9 @@ def on_command(edge, message):
 def main():
     port = int(sys.argv[1])
     own = [metric("temp", 20.5), metric("Inputs/flow", -3), metric("serial", "A-17")]
-    edge = EdgeNode(GROUP, NODE, own, cmd_callback=on_command)
+    user, password = (sys.argv[2:] + [None, None])[:2]
+    client = Client(username=user, password=password)
+    edge = EdgeNode(GROUP, NODE, own, client=client, cmd_callback=on_command)
     edge.register(Device(DEVICE, [metric("vibration", 4.5), metric("running", True)]))
     edge.connect("127.0.0.1", port=port, keepalive=5, blocking=False)
     while not edge._connected:
