@@ -3,6 +3,8 @@
 //!
 //! Needs root, loop devices and `xfs_io`; `cargo xtask test` leaves this out where they are not.
 
+mod full;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
