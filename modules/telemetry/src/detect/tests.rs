@@ -187,3 +187,21 @@ fn a_sensor_that_its_asset_contradicts_is_suspect() {
     let said = shard.refresh(now, &|_| Some(subject(Origin::Real)));
     assert_eq!(trust(said), [Trust::Trusted]);
 }
+
+#[test]
+fn a_new_level_stands_until_somebody_calls_it_normal() {
+    let mut shard = Shard::new(0, 1);
+    let noisy = |level: f64, from: usize, count: usize| -> Vec<f64> {
+        (from..from + count).map(|n| level + 0.1 * ((n * 7_919) % 11) as f64).collect()
+    };
+    run(&mut shard, 0, &noisy(2.0, 0, 2_000));
+    run(&mut shard, 2_000, &noisy(5.0, 2_000, 1_500));
+    let standing = |shard: &mut Shard| {
+        let watch = shard.watch(SeriesId(0)).unwrap();
+        watch.standing().iter().any(|it| it.anomaly.rule == AnomalyRule::Score)
+    };
+    assert!(standing(&mut shard), "25 minutes are not the new normal");
+    shard.watch(SeriesId(0)).unwrap().accept_level();
+    run(&mut shard, 3_500, &noisy(5.0, 3_500, 60));
+    assert!(!standing(&mut shard));
+}

@@ -173,6 +173,13 @@ impl Watch {
         true
     }
 
+    /// Takes the present level for normal: somebody looked and said so. What stands against the
+    /// score ends with the next calm readings.
+    pub(crate) fn accept_level(&mut self) {
+        self.detector.accept_level();
+        self.unsaved.get_or_insert(self.applied);
+    }
+
     /// Raises, worsens or ends `missing` by the clock.
     pub(super) fn silence(&mut self, now: Timestamp) {
         let standing = self.standing_of(AnomalyRule::Missing);

@@ -1,7 +1,8 @@
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Json, Page, Path, Problem, Query};
+use web::{Caller, Json, Page, Path, Problem, Query, Role};
 
 use super::processes::ProcessNow;
 use super::{invalid, key, time};
@@ -110,4 +111,27 @@ pub(crate) async fn explain(
         again: explained.again,
         rows: explained.rows.into_iter().map(Into::into).collect(),
     }))
+}
+
+/// Take the level of a sensor for normal
+///
+/// Needs the role engineer. For a standing anomaly of the score: it ends with the next dozen calm
+/// readings instead of after a day.
+#[utoipa::path(
+    post, operation_id = "accept_level", path = "/anomalies/{id}/accept-level", tag = "telemetry",
+    params(("id" = String, Path)),
+    responses(
+        (status = 202, body = Anomaly), (status = 404, body = Problem),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn accept_level(
+    State(service): State<Telemetry>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Anomaly>), Problem> {
+    caller.need(Role::Engineer)?;
+    let anomaly = service.accept_level(&id).await?;
+    tracing::info!(sensor = anomaly.sensor.as_str(), by = caller.name, "level called normal");
+    Ok((StatusCode::ACCEPTED, Json(anomaly)))
 }

@@ -45,6 +45,7 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(readings::correct, readings::corrections))
         .routes(routes!(anomalies::list))
         .routes(routes!(anomalies::explain))
+        .routes(routes!(anomalies::accept_level))
         .routes(routes!(processes::list))
         .routes(routes!(processes::one, processes::fit))
         .routes(routes!(processes::accept))

@@ -7,7 +7,7 @@
 //! sensor, rule and start, so even a lost state repeats no anomaly: the row is there already.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
@@ -21,7 +21,7 @@ use super::registry::Brief;
 use crate::detect::{Effect, Outcome, Said, Saved, Shard, Standing, Subject, Watch};
 use crate::error::TelemetryError;
 use crate::events::{ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TrustChanged};
-use crate::model::{Anomaly, AnomalyRule, TrustState};
+use crate::model::{Anomaly, AnomalyRule, AnomalyState, TrustState};
 use crate::records::{self, SavedState};
 
 pub(crate) const READER: &str = "anomaly-detection";
@@ -36,6 +36,29 @@ const SAVES_MIN: usize = 1;
 /// After a start nobody is called silent: sources need time to come back.
 const SILENCE_GRACE: Duration = Duration::from_secs(60);
 const SHARDS_MAX: usize = 64;
+
+/// Levels that wait to be taken for normal.
+const ACCEPTED_MAX: usize = 1_000;
+
+/// Sensors whose level somebody called normal, until the detectors take it over.
+#[derive(Debug, Default)]
+pub(crate) struct AcceptedLevels(Mutex<Vec<SensorKey>>);
+
+impl AcceptedLevels {
+    /// False when too many wait.
+    fn put(&self, sensor: &SensorKey) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = waiting.len() < ACCEPTED_MAX;
+        if room {
+            waiting.push(sensor.clone());
+        }
+        room
+    }
+
+    fn take(&self) -> Vec<SensorKey> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// The detectors of all sensors, and how far they have come.
 struct Engine {
@@ -292,7 +315,29 @@ impl Telemetry {
         }
     }
 
+    /// Takes the level that a sensor has now for normal. Within a second the detectors know; a crash
+    /// before that forgets it.
+    pub(crate) async fn accept_level(&self, id: &str) -> Result<Anomaly, TelemetryError> {
+        let unknown = || TelemetryError::NoSuchAnomaly(id.to_owned());
+        let anomaly = records::one_anomaly(&self.records, id).await?.ok_or_else(unknown)?;
+        let refused =
+            |reason: &str| TelemetryError::Unfit { field: "anomaly_id", reason: reason.to_owned() };
+        if anomaly.rule != AnomalyRule::Score || anomaly.state != AnomalyState::Active {
+            return Err(refused("only a standing anomaly of the score ends by a new normal level"));
+        }
+        if !self.levels.put(&anomaly.sensor) {
+            return Err(refused("too many levels wait to be taken over; try again"));
+        }
+        Ok(anomaly)
+    }
+
     async fn keep_house(&self, engine: &mut Engine) -> Result<(), TelemetryError> {
+        for sensor in self.levels.take() {
+            let entry = self.registry.get(&sensor);
+            if let Some(watch) = entry.and_then(|entry| engine.watch(entry.id)) {
+                watch.accept_level();
+            }
+        }
         let said = self.refresh(engine);
         self.commit(engine, said).await?;
         let running = self.clock.monotonic().saturating_sub(engine.started);

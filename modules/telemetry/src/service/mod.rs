@@ -80,6 +80,7 @@ pub struct Inner {
     lines: RwLock<KnownLines>,
     pub(crate) sources: Sources,
     pub(crate) processes: Processes,
+    pub(crate) levels: detection::AcceptedLevels,
     /// Places for long answers that are being sent.
     pub(crate) answers: Arc<Semaphore>,
     loaded: OnceCell<()>,
@@ -116,6 +117,7 @@ impl Telemetry {
             lines: RwLock::new(KnownLines::new(LINES_KNOWN_MAX)),
             sources: Sources::new(deps.connectors),
             processes: Processes::default(),
+            levels: detection::AcceptedLevels::default(),
             answers: Arc::new(Semaphore::new(readings::ANSWERS_MAX)),
             loaded: OnceCell::new(),
             registering: Mutex::new(()),

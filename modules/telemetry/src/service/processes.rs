@@ -270,7 +270,7 @@ impl Telemetry {
         let anomaly = records::one_anomaly(&self.records, id).await?.ok_or_else(unknown)?;
         let Some(finding) = anomaly.process.clone() else {
             let reason = "only anomalies of process models are judged again".to_owned();
-            return Err(TelemetryError::Unfit { field: "anomaly_id", reason });
+            return Err(TelemetryError::Invalid { field: "anomaly_id", reason });
         };
         let asset = anomaly.sensor.asset();
         let versions = records::models_of(&self.records, &asset).await?;
