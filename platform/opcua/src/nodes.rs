@@ -168,8 +168,6 @@ async fn only_numbers(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_path_becomes_a_key() {
         let key = |prefix: &str, path: &[&str]| {

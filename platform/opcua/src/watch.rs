@@ -143,7 +143,7 @@ impl<'a> Watch<'a> {
         let mut tags = nodes::find(session, settings).await?;
         for tag in &mut tags {
             let known = self.tags.iter().find(|known| known.sensor == tag.sensor);
-            tag.last = known.map_or_else(|| self.from_the_store(tag), |known| known.last);
+            tag.last = known.map_or_else(|| self.stored_before(tag), |known| known.last);
         }
         self.tags = tags;
         let every = Duration::from_millis(settings.publishing_ms);
@@ -180,7 +180,7 @@ impl<'a> Watch<'a> {
     }
 
     /// What the store knows of a sensor from before this start.
-    fn from_the_store(&self, tag: &Tag) -> Last {
+    fn stored_before(&self, tag: &Tag) -> Last {
         let newest = self.source.kind.newest.as_ref().and_then(|newest| newest(&tag.sensor));
         Last { good_until: newest, ..Last::default() }
     }

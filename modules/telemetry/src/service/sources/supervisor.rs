@@ -78,7 +78,10 @@ impl Telemetry {
             }
             if ticked {
                 self.meter_flow();
-                self.say_changes(&mut crew).await?;
+                // Connectors go on while the database is away; what changed is said later.
+                if let Err(error) = self.say_changes(&mut crew).await {
+                    context.handle.trouble(&error);
+                }
             }
             self.reconcile(&mut crew);
             context.handle.progress(0, 0);

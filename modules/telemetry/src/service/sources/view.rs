@@ -108,7 +108,8 @@ impl Telemetry {
         let mut views: Vec<SourceView> =
             wanted.iter().map(|(id, wanted)| self.connector_view(id, wanted, now)).collect();
         for (id, tracked) in self.sources.board.all(now) {
-            if !wanted.contains_key(&id) {
+            // What a connector brought last may arrive after it was removed.
+            if !wanted.contains_key(&id) && !id.protocol.goes_out() {
                 views.push(agent_view(&id, tracked, now));
             }
         }
@@ -136,7 +137,11 @@ impl Telemetry {
         let actual = self.sources.actual().get(id).cloned().unwrap_or_default();
         let health = actual.status.as_ref().map(sense::SourceStatus::snapshot);
         let tracked = self.sources.board.get(id, now);
-        let state = state(wanted.desired, &actual, health.as_ref(), tracked.as_ref(), now);
+        let mut state = state(wanted.desired, &actual, health.as_ref(), tracked.as_ref(), now);
+        // A door that we run ourselves is well while it is open, whoever comes.
+        if state == SourceState::Silent && !id.protocol.goes_out() {
+            state = SourceState::Live;
+        }
         let reconciled = match wanted.desired {
             Desired::Stopped => !actual.is_running,
             Desired::Running => matches!(state, SourceState::Live | SourceState::Silent),
