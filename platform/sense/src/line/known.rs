@@ -324,8 +324,11 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
+    /// Line, key, time and bits of the value.
+    type Row = (u32, String, i64, u64);
+
     /// Reads a body twice, learning in between, and says what each line came to.
-    fn twice(body: &[u8]) -> (Vec<(u32, String, i64, u64)>, Vec<usize>) {
+    fn twice(body: &[u8]) -> (Vec<Row>, Vec<usize>) {
         let mut known = KnownLines::new(1_000);
         let mut keys = Vec::new();
         let (_, rest) = known.read(body, Precision::Milliseconds, NOW);
@@ -343,7 +346,7 @@ mod tests {
         (read.collect(), rest.into_iter().map(|(number, _)| number).collect())
     }
 
-    fn slowly(body: &[u8]) -> Vec<(u32, String, i64, u64)> {
+    fn slowly(body: &[u8]) -> Vec<Row> {
         let rows = parse(body, Precision::Milliseconds, &KeyMapping::default(), NOW);
         let each = rows.rows.iter().zip(&rows.readings);
         each.map(|(row, reading)| {
