@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use kernel::{CorrelationId, SensorKey};
 use sense::{Delivery, Origin, Protocol, SourceId};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const FILES_AT_ONCE: usize = 4;
 const RETRY_AFTER_S: u64 = 5;
 /// Parts of a body, and chunks of readings, that wait for the other side.
 const WAITING_MAX: usize = 4;
+/// Bytes of a refused file that are still let in, and thrown away.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The door of files, and how many may still come in.
 #[derive(Clone)]
@@ -102,12 +105,18 @@ pub(crate) async fn upload(
     Query(params): Query<FileParams>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
-    body: BodyParts,
+    mut body: BodyParts,
 ) -> Result<Json<FileAnswer>, Problem> {
     caller.need(Role::Ingest)?;
     let _place = files.place()?;
     let correlation_id = correlation(&headers)?;
-    let asked = asked(&params, &headers)?;
+    let asked = match asked(&params, &headers) {
+        Ok(asked) => asked,
+        Err(problem) => {
+            drain(&mut body).await;
+            return Err(problem);
+        }
+    };
     let kind = asked.kind;
     let mut tally = Tally { correlation_id, origin: params.origin, ..Tally::default() };
     let told = tally.take_file(&files.service, &caller, asked, body).await;
@@ -147,6 +156,34 @@ fn asked(params: &FileParams, headers: &HeaderMap) -> Result<Asked, Problem> {
     Ok(Asked { kind, sensor, prefix: params.prefix.clone() })
 }
 
+/// Hands the parts of the body to the reader until either ends.
+async fn feed(body: &mut BodyParts, parts: mpsc::Sender<Option<Bytes>>) -> Result<(), Problem> {
+    while let Some(part) = body.next().await {
+        let part = match part {
+            Ok(part) => part,
+            // The reader hears that the body broke off, not that it ended.
+            Err(problem) => {
+                drop(parts.send(None).await);
+                return Err(problem);
+            }
+        };
+        if parts.send(Some(part)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Lets the rest of a refused file go by: a sender that is cut off while it sends does not hear
+/// why.
+async fn drain(body: &mut BodyParts) {
+    let mut left = DRAINED_BYTES_MAX;
+    while let Some(Ok(part)) = body.next().await {
+        let Some(rest) = left.checked_sub(part.len()) else { return };
+        left = rest;
+    }
+}
+
 /// What became of the rows so far.
 #[derive(Default)]
 struct Tally {
@@ -171,22 +208,7 @@ impl Tally {
         let (parts, bytes) = mpsc::channel(WAITING_MAX);
         let (chunks, mut ready) = mpsc::channel(WAITING_MAX);
         let reader = tokio::task::spawn_blocking(move || read::file(&asked, bytes, &chunks));
-        let feed = async move {
-            while let Some(part) = body.next().await {
-                let part = match part {
-                    Ok(part) => part,
-                    // The reader hears that the body broke off, not that it ended.
-                    Err(problem) => {
-                        drop(parts.send(None).await);
-                        return Err(problem);
-                    }
-                };
-                if parts.send(Some(part)).await.is_err() {
-                    return Ok(());
-                }
-            }
-            Ok(())
-        };
+        let feed = feed(&mut body, parts);
         let store = async {
             while let Some(chunk) = ready.recv().await {
                 self.store(service, caller, chunk).await?;
@@ -194,7 +216,9 @@ impl Tally {
             Ok(())
         };
         // A store that fails ends the feed too: nobody reads what comes after.
-        tokio::try_join!(feed, store)?;
+        let told = tokio::try_join!(feed, store);
+        drain(&mut body).await;
+        told?;
         match reader.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => Err(Problem::of(&error::READINGS_UNREADABLE).field("body", reason)),
