@@ -272,7 +272,8 @@ fn merge_one(
         }
     }
     runs.sort_by_key(Run::ends);
-    let apart = runs.windows(2).all(|pair| {
+    let pure = runs.iter().all(|run| run.blocks.is_empty() || run.few.len() == 0);
+    let apart = pure && runs.windows(2).all(|pair| {
         matches!((pair[0].ends(), pair[1].ends()), (Some((_, to)), Some((from, _))) if to < from)
     });
     let count: usize = runs.iter().map(Run::count).sum();

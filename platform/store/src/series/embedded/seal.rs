@@ -369,7 +369,7 @@ impl<'a> Pass<'a> {
             let writer = shared.days.create(*day, self.sealed, self.frozen.through)?;
             passes.insert(*day, DayPass { writer, before: None });
         }
-        let (mut run, mut columns) = (Vec::new(), Columns::default());
+        let (mut run, mut late, mut rest_of) = (Vec::new(), Columns::default(), Columns::default());
         let mut worked = Instant::now();
         for (index, series) in self.frozen.runs.sensors().enumerate() {
             run.clear();
@@ -382,9 +382,10 @@ impl<'a> Pass<'a> {
                 (part, rest) = rest.split_at(rest.partition_point(|slot| day_of(slot.at) <= day));
                 let Some(pass) = passes.get_mut(&day) else { continue };
                 self.note_late(pass, day, series, part)?;
-                columns.clear();
-                part.iter().for_each(|slot| columns.push(slot.at, slot.value, slot.quality()));
-                pass.writer.run(series, &columns)?;
+                let (before, after) = part.split_at(self.late(series, part));
+                fill(&mut late, before);
+                fill(&mut rest_of, after);
+                pass.writer.run_with_late(series, &late, &rest_of)?;
             }
             if index % PACE_SENSORS == PACE_SENSORS - 1 {
                 self.rest(worked.elapsed());
@@ -408,6 +409,12 @@ impl<'a> Pass<'a> {
         });
     }
 
+    /// How many of these are no later than what is sealed of their sensor.
+    fn late(&self, series: u32, slots: &[Slot]) -> usize {
+        let sealed_to = self.sealed_to.get(series as usize).copied().unwrap_or(i64::MIN);
+        slots.partition_point(|slot| slot.at <= sealed_to)
+    }
+
     /// Finds the sealed readings that late ones replace.
     fn note_late(
         &mut self,
@@ -416,8 +423,7 @@ impl<'a> Pass<'a> {
         series: u32,
         slots: &[Slot],
     ) -> Result<(), SeriesError> {
-        let sealed_to = self.sealed_to.get(series as usize).copied().unwrap_or(i64::MIN);
-        let late = &slots[..slots.partition_point(|slot| slot.at <= sealed_to)];
+        let late = &slots[..self.late(series, slots)];
         let (Some(first), Some(last)) = (late.first(), late.last()) else { return Ok(()) };
         if self.audit.len() >= REPLACED_MAX {
             return Ok(());
@@ -445,6 +451,11 @@ impl<'a> Pass<'a> {
             std::thread::sleep(worked / PACE_REST);
         }
     }
+}
+
+fn fill(columns: &mut Columns, slots: &[Slot]) {
+    columns.clear();
+    slots.iter().for_each(|slot| columns.push(slot.at, slot.value, slot.quality()));
 }
 
 fn replaced(series: u32, before: f64, new: Slot, recorded: i64) -> AuditRow {

@@ -43,9 +43,9 @@ const BLOCK_BYTES_MAX: u32 = 1 << 26;
 pub(super) enum Table {
     /// Readings of one sensor.
     Dense,
-    /// Readings of several sensors; a sensor has all its readings of the segment in one block.
+    /// Readings of several sensors; what a sensor has here is in one block.
     Packed,
-    /// Minute figures of sensors with dense blocks: of all their readings, or none.
+    /// Minute figures of sensors with dense blocks: of all that is in those, or none.
     Minutes,
 }
 
@@ -247,6 +247,26 @@ impl SegmentWriter {
             self.minutes(series, &minutes)?;
         }
         Ok(())
+    }
+
+    /// Adds a run of which the first part is late. Kept apart, a few late readings do not make
+    /// the blocks of the others overlap those of earlier segments.
+    pub(super) fn run_with_late(
+        &mut self,
+        series: u32,
+        late: &Columns,
+        rest: &Columns,
+    ) -> Result<(), SeriesError> {
+        if late.len() == 0 {
+            return self.run(series, rest);
+        }
+        if late.len() < BLOCK_POINTS_SMALL && rest.len() >= BLOCK_POINTS_SMALL {
+            self.packed(series, late)?;
+            return self.run(series, rest);
+        }
+        let mut all = late.clone();
+        all.append(rest, 0, rest.len());
+        self.run(series, &all)
     }
 
     /// Adds readings of one sensor in blocks of a good size.

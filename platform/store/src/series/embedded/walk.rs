@@ -147,24 +147,24 @@ fn interleave(
     rank: u64,
     sink: &mut impl Sink,
 ) -> bool {
-    let mut inside = inside.iter().peekable();
-    for i in part {
-        let at = columns.at[i];
-        while let Some(slot) = inside.next_if(|slot| slot.at < at) {
-            if !sink.take(reading(slot)) {
-                return false;
-            }
+    let mut start = part.start;
+    for slot in inside {
+        let before = columns.at[start..part.end].partition_point(|at| *at < slot.at);
+        if before > 0 && !sink.take_columns(columns, start..start + before) {
+            return false;
         }
-        let newer = inside.next_if(|slot| slot.at == at).filter(|slot| slot.offset() > rank);
-        let piece = match newer {
-            Some(slot) => reading(slot),
-            None => Piece::Reading(at, columns.value[i], columns.quality[i]),
-        };
-        if !sink.take(piece) {
+        start += before;
+        let same = start < part.end && columns.at[start] == slot.at;
+        if same && slot.offset() <= rank {
+            // The block's own is the later one, and comes with the next stretch.
+            continue;
+        }
+        start += usize::from(same);
+        if !sink.take(reading(slot)) {
             return false;
         }
     }
-    inside.all(|slot| sink.take(reading(slot)))
+    start >= part.end || sink.take_columns(columns, start..part.end)
 }
 
 /// How many blocks follow each other in one segment with nothing in between.
