@@ -84,11 +84,14 @@ pub(crate) async fn ingest(
     let correlation_id = correlation(&headers)?;
     let received = service.clock.now();
     // The depth is looked at only to explain a failure: a good body is not read twice.
-    let mut rows = json::parse(&body, received)
-        .map_err(|error| web::too_deep(&body).unwrap_or_else(|| unreadable(&error)))?;
+    let source = SourceId::new(Protocol::Json, &caller.name);
+    let mut rows = json::parse(&body, received).map_err(|error| {
+        service.note_unread(&source, 0, &error.to_string());
+        web::too_deep(&body).unwrap_or_else(|| unreadable(&error))
+    })?;
     drop(body);
     let delivery = Delivery {
-        source: SourceId::new(Protocol::Json, &caller.name),
+        source,
         origin: params.origin,
         correlation: Some(correlation_id),
         received,
