@@ -51,9 +51,9 @@ impl Telemetry {
         let mut intake = self.intake(&Head::of(&delivery), delivery.readings.len());
         for (index, (reading, entry)) in delivery.readings.iter().zip(&entries).enumerate() {
             let offered = match entry {
-                Some(entry) => intake.offer(entry, |known, seen, now| {
-                    validate(reading, known, seen, now)
-                }),
+                Some(entry) => {
+                    intake.offer(entry, |known, seen, now| validate(reading, known, seen, now))
+                }
                 None => Err(self.why_unknown(reading)),
             };
             if let Err(fault) = offered {

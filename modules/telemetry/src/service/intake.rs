@@ -173,9 +173,7 @@ impl Telemetry {
                     Some(Some(entry)) => {
                         intake.offer(entry, |sensor, seen, now| judge(point, sensor, seen, now))
                     }
-                    _ => {
-                        Err(Fault { field: "sensor", reason: "it is not registered".to_owned() })
-                    }
+                    _ => Err(Fault { field: "sensor", reason: "it is not registered".to_owned() }),
                 };
                 if let Err(Fault { field, reason }) = offered {
                     let field = if field == "at" { "timestamp" } else { field };
