@@ -16,6 +16,7 @@ pub(super) const BLOCK_POINTS: usize = 4_096;
 pub(super) const BLOCK_POINTS_SMALL: usize = 1_024;
 
 const FORMAT: u8 = 2;
+const HOUR_MICROS: i64 = 3_600_000_000;
 /// Qualities from here on are bad.
 const BAD: u8 = 0x80;
 const LANES: usize = 4;
@@ -180,6 +181,37 @@ pub(super) struct Summary {
     /// All readings, bad ones included.
     pub(super) count: u32,
     pub(super) figures: Figures,
+}
+
+/// Where to cut one sensor's readings into blocks: at full hours where that leaves blocks of a
+/// good size, because that is where questions cut, and evenly elsewhere.
+pub(super) fn cuts(at: &[i64]) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::with_capacity(at.len() / BLOCK_POINTS + 1);
+    let mut start = 0;
+    while start < at.len() {
+        let left = at.len() - start;
+        if left < BLOCK_POINTS + BLOCK_POINTS_SMALL {
+            let hour = hour_in(&at[start..], left);
+            let end = hour.map_or(at.len(), |hour| start + hour);
+            cuts.push((start, end));
+            start = end;
+            continue;
+        }
+        let even = left / left.div_ceil(BLOCK_POINTS);
+        let end = start + hour_in(&at[start..], BLOCK_POINTS + 1).unwrap_or(even);
+        cuts.push((start, end));
+        start = end;
+    }
+    cuts
+}
+
+/// The last full hour among the first `most` readings that leaves enough on both sides.
+fn hour_in(at: &[i64], most: usize) -> Option<usize> {
+    let most = most.min(at.len().checked_sub(BLOCK_POINTS_SMALL)?);
+    let last = at.get(most.checked_sub(1)?)?;
+    let hour = last.div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS);
+    let cut = at.partition_point(|at| *at < hour);
+    (cut >= BLOCK_POINTS_SMALL).then_some(cut)
 }
 
 /// Compresses readings that are in order of time.

@@ -15,7 +15,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::block::{self, BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Figures, Summary};
+use super::block::{self, BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Figures, Summary, cuts};
 use super::codec::{Rest, damaged};
 use super::packed::{MINUTE_MICROS, Minute, Minutes, Packed, minutes_of};
 use crate::series::{Offset, SeriesError};
@@ -33,7 +33,6 @@ const INDEX_ENTRIES: usize = 64;
 const MINUTE_ROWS: usize = 4_096;
 /// Minute figures pay only where a minute holds at least so many readings.
 pub(super) const READINGS_PER_MINUTE_MIN: usize = 20;
-const HOUR_MICROS: i64 = 3_600_000_000;
 const WRITE_BYTES: usize = 1 << 18;
 /// A length above this is damage.
 const BLOCK_BYTES_MAX: u32 = 1 << 26;
@@ -431,37 +430,6 @@ fn tail(first: u64, second: u64, len: u32) -> [u8; TAIL_BYTES] {
     let checksum = crc32c::crc32c(&out[..TAIL_BYTES - 4]);
     out[TAIL_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
     out
-}
-
-/// Where to cut one sensor's readings into blocks: at full hours where that leaves blocks of a
-/// good size, because that is where questions cut, and evenly elsewhere.
-fn cuts(at: &[i64]) -> Vec<(usize, usize)> {
-    let mut cuts = Vec::with_capacity(at.len() / BLOCK_POINTS + 1);
-    let mut start = 0;
-    while start < at.len() {
-        let left = at.len() - start;
-        if left < BLOCK_POINTS + BLOCK_POINTS_SMALL {
-            let hour = hour_in(&at[start..], left);
-            let end = hour.map_or(at.len(), |hour| start + hour);
-            cuts.push((start, end));
-            start = end;
-            continue;
-        }
-        let even = left / left.div_ceil(BLOCK_POINTS);
-        let end = start + hour_in(&at[start..], BLOCK_POINTS + 1).unwrap_or(even);
-        cuts.push((start, end));
-        start = end;
-    }
-    cuts
-}
-
-/// The last full hour among the first `most` readings that leaves enough on both sides.
-fn hour_in(at: &[i64], most: usize) -> Option<usize> {
-    let most = most.min(at.len().checked_sub(BLOCK_POINTS_SMALL)?);
-    let last = at.get(most.checked_sub(1)?)?;
-    let hour = last.div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS);
-    let cut = at.partition_point(|at| *at < hour);
-    (cut >= BLOCK_POINTS_SMALL).then_some(cut)
 }
 
 /// A finished segment: its head, and where the file is.
