@@ -157,6 +157,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/anomalies/{id}/accept-level": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the level of a sensor for normal
+         * @description Needs the role engineer. For a standing anomaly of the score: it ends with the next dozen calm
+         *     readings instead of after a day.
+         */
+        post: operations["telemetry_accept_level"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/anomalies/{id}/explain": {
         parameters: {
             query?: never;
@@ -1234,7 +1255,7 @@ export interface paths {
          *     Good series are stored, bad ones named. A 204 means that all of it is durable. A 400 must not
          *     be sent again; a 429 or 503 must, after `Retry-After`.
          */
-        post: operations["telemetry_write"];
+        post: operations["telemetry_remote_write"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2457,7 +2478,7 @@ export interface components {
         /** @description The newest reading of a sensor by event time. */
         LatestView: {
             at: components["schemas"]["Timestamp"];
-            quality: string;
+            quality: components["schemas"]["QualityWord"];
             received_at?: components["schemas"]["Timestamp"] | null;
             /** Format: double */
             value: number;
@@ -4409,6 +4430,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ChainedAnomaly"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_accept_level: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Anomaly"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -6900,7 +6962,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    telemetry_write: {
+    telemetry_remote_write: {
         parameters: {
             query?: never;
             header?: {
