@@ -150,11 +150,13 @@ impl Days {
         segments.sort_by_key(|one| (one.head.after, one.head.through, one.head.generation));
         let heads: Vec<Head> = segments.iter().map(|one| one.head).collect();
         let replaced = |one: &Head| {
-            heads.iter().any(|other| {
-                other.generation > one.generation
-                    && other.after <= one.after
-                    && other.through >= one.through
-            })
+            // What moved over from a log that was lost covers nothing, and is covered by nothing.
+            one.after < one.through
+                && heads.iter().any(|other| {
+                    other.generation > one.generation
+                        && other.after <= one.after
+                        && other.through >= one.through
+                })
         };
         let (old, kept) = segments.drain(..).partition(|one| replaced(&one.head));
         *segments = kept;

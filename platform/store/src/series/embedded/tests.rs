@@ -73,6 +73,7 @@ impl Harness for Fixture {
 }
 
 mod damage;
+mod legacy;
 mod scale;
 
 mod conformance {
