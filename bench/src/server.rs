@@ -115,7 +115,10 @@ impl Server {
 
     pub(crate) fn victoria_metrics() -> anyhow::Result<Self> {
         let (dir, port) = (directory()?, free_port()?);
-        let who = format!("VictoriaMetrics {}", version("dpkg-query", &["-W", "-f=${Version}", "victoria-metrics"]));
+        let who = format!(
+            "VictoriaMetrics {}",
+            version("dpkg-query", &["-W", "-f=${Version}", "victoria-metrics"])
+        );
         let mut command = Command::new("victoria-metrics");
         command
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))

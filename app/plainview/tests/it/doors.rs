@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use crate::harness::Plainview;
 
+/// Names and values of a request's headers.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// Sensors asked for in one request.
 const SENSORS_AT_ONCE: usize = 25;
 /// 2026-01-01, in nanoseconds.

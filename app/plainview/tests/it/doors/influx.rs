@@ -1,7 +1,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{EPOCH_NS, good, json, send};
+use super::{EPOCH_NS, Headers, good, json, send};
 use crate::harness::Plainview;
 use crate::python;
 
@@ -48,7 +48,7 @@ async fn keys_travel_as_clients_of_each_influx_send_them() {
     let basic = format!("Basic {}", STANDARD.encode(format!("any:{key}")));
     let token = format!("Token {key}");
     let by_query = format!("/write?db=any&u=any&p={key}&precision=s");
-    let cases: [(&str, &[(&str, &str)], u16); 8] = [
+    let cases: [(&str, Headers<'_>, u16); 8] = [
         (&by_query, &[], 204),
         ("/write?u=any&p=wrong", &[], 401),
         ("/write?db=any", &[], 401),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{json, readings, send, sensors};
+use super::{Headers, json, readings, send, sensors};
 use crate::harness::{DEADLINE, Plainview, Setup, client};
 
 type Labels = BTreeMap<String, String>;
@@ -280,7 +280,7 @@ async fn what_must_not_be_sent_again_is_a_4xx() {
     let second = ("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request");
     let path = "/api/v1/write";
     // A block of no bytes is an empty request.
-    let cases: [(&[(&str, &str)], &[u8], u16); 7] = [
+    let cases: [(Headers<'_>, &[u8], u16); 7] = [
         (&[key, kind, snappy, version], &[0], 204),
         (&[key, kind, snappy, version], b"garbage", 400),
         (&[key, kind, snappy, version], &[2, 4, 0x0a, 9], 400),
