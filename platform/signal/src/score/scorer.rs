@@ -160,7 +160,8 @@ impl Scorer {
             (Aspect::Shift, middle),
             (Aspect::Season, season),
         ];
-        let joint = looks.iter().map(|(_, look)| look.surprise * look.surprise).sum::<f64>().sqrt();
+        let square = |look: Look| look.surprise * look.surprise;
+        let joint = (square(jump) + square(short) + square(middle) + square(season)).sqrt();
         let score = if ready { (0.5 * joint / weekly(interval_s)).min(1.0) } else { 0.0 };
         let (aspect, look) = heaviest(&looks);
         Surprise {
@@ -207,9 +208,10 @@ impl Scorer {
         let distance = (value - self.last_few).abs();
         let centre = self.last_few;
         self.jitter += self.weight(2.0 * LONG) * (self.pulled(distance) - self.jitter);
-        let relative = (distance / (self.jitter + f64::MIN_POSITIVE)).ln_1p().min(LOG_MAX);
+        // Twice as fast as `ln_1p`, whose care for tiny arguments means nothing here.
+        let relative = (1.0 + distance / (self.jitter + f64::MIN_POSITIVE)).ln().min(LOG_MAX);
         let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
-        let usual = self.jump_tail.usual_max().exp_m1() * self.jitter;
+        let usual = (self.jump_tail.usual_max().exp() - 1.0) * self.jitter;
         if self.is_placed() {
             self.jump_tail.learn(relative, MEMORY);
         }

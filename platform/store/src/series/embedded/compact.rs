@@ -34,7 +34,7 @@ const SETTLE_AFTER: Duration = Duration::from_secs(600);
 /// Late segments smaller than this part of the rest of their day wait for more.
 const SETTLE_SHARE: u64 = 8;
 /// A block of this size is not worth making larger.
-const BLOCK_POINTS_FULL: usize = 2 * BLOCK_POINTS_SMALL;
+const BLOCK_POINTS_FULL: usize = 3 * BLOCK_POINTS_SMALL / 2;
 /// Sensors merged between two rests, and between two looks at whether to stop.
 const PACE_SENSORS: usize = 64;
 /// A paced merge rests for work / this.
