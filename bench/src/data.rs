@@ -100,7 +100,7 @@ impl Plant {
         let slices = count.div_ceil(BODY_LINES);
         let per_body = if slices > 1 { 1 } else { (BODY_LINES / count).max(1) as i64 };
         let steps = if slices > 1 { rounds } else { rounds / per_body };
-        (0..steps).flat_map(move |_| (0..slices).map(move |slice| slice)).map(move |slice| {
+        (0..steps).flat_map(move |_| 0..slices).map(move |slice| {
             if slices == 1 {
                 return self.lines(per_body);
             }

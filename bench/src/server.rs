@@ -58,7 +58,8 @@ pub(crate) fn plainview_program() -> PathBuf {
 }
 
 fn nats_program() -> String {
-    std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned())
+    std::env::var_os("NATS_SERVER")
+        .map_or_else(|| "nats-server".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 impl Server {
