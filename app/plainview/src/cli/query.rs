@@ -166,10 +166,10 @@ mod tests {
         assert_eq!(
             table(&answer).join("\n"),
             "a/b/c [bar]\n  \
-             at                           value  quality  reason\n  \
-             2026-01-01T00:00:00Z           4.6  good\n  \
+             at                          value  quality  reason\n  \
+             2026-01-01T00:00:00Z          4.6  good\n  \
              2026-01-01T00:00:00.25Z  1234.568  bad      stuck\n  \
-             2026-01-01T00:00:01Z        5e-324  good\n  \
+             2026-01-01T00:00:01Z       5e-324  good\n  \
              … more than 3; raise --limit or use --buckets\n\n\
              a/b/d\n  \
              at  count  min  mean  max\n  \
