@@ -134,17 +134,22 @@ impl KnownLines {
         let mut rest = Vec::new();
         let mut rows = KnownRows::with_capacity(body.len() / 48);
         let mut last = NOBODY;
-        let mut start = 0;
+        let mut after = body;
         let mut number = 0;
-        while start < body.len() {
-            let end = memchr::memchr(b'\n', &body[start..]).map_or(body.len(), |at| start + at);
-            let line = body[start..end].trim_ascii();
-            start = end + 1;
+        while !after.is_empty() {
             number += 1;
+            let before = rows.at.len();
+            if let Some((place, next)) = self.expected(after, number, precision, last, &mut rows) {
+                (last, after) = (place, next);
+                continue;
+            }
+            rows.truncate(before);
+            let end = memchr::memchr(b'\n', after);
+            let line = after[..end.unwrap_or(after.len())].trim_ascii();
+            after = end.map_or(&[], |end| &after[end + 1..]);
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let before = rows.at.len();
             let read = if line.len() > LINE_BYTES_MAX {
                 None
             } else {
@@ -159,6 +164,37 @@ impl KnownLines {
             }
         }
         (rows, rest)
+    }
+
+    /// Reads the line that was expected, in its plainest form: one field, a time, a newline. What
+    /// comes after it, or `None` when it is anything else.
+    #[inline]
+    fn expected<'a>(
+        &self,
+        text: &'a [u8],
+        number: usize,
+        precision: Precision,
+        last: u32,
+        rows: &mut KnownRows,
+    ) -> Option<(u32, &'a [u8])> {
+        let place = self.after(last);
+        let known = self.known.get(place as usize)?;
+        let start = known.start as usize;
+        let len = usize::from(known.series) + usize::from(known.field) + 2;
+        let rest = text.strip_prefix(&self.texts[start..start + len])?;
+        let (value, used) = plain_number(rest)?;
+        let rest = rest[used..].strip_prefix(b" ")?;
+        let digits = rest.iter().take(TIME_DIGITS + 1).take_while(|b| b.is_ascii_digit()).count();
+        let next = rest[digits..].strip_prefix(b"\n")?;
+        let at = precision.micros(time_of(&rest[..digits])?)?;
+        if !Timestamp::from_micros(at).is_representable() {
+            return None;
+        }
+        rows.line.push(u32::try_from(number).ok()?);
+        rows.handle.push(known.handle);
+        rows.at.push(at);
+        rows.value.push(value);
+        Some((place, next))
     }
 
     /// Reads one line; the place of its last field, or `None` when it is not plain and known.
@@ -265,36 +301,41 @@ fn names<'t>(known: &Known, texts: &'t [u8]) -> (&'t [u8], &'t [u8]) {
 
 /// The number at the start of `text`, and how many bytes it takes; `None` when it is none.
 fn number_at(text: &[u8]) -> Option<(f64, usize)> {
+    if let Some((value, used)) = plain_number(text)
+        && matches!(text.get(used), None | Some(b',' | b' '))
+    {
+        return Some((value, used));
+    }
+    let end = text.iter().position(|b| matches!(b, b',' | b' ')).unwrap_or(text.len());
+    // Quoted text may hold the very bytes that end a number.
+    let value = if text.first() == Some(&b'"') { None } else { read_value(&text[..end]).ok()? };
+    value.map(|value| (value, end))
+}
+
+/// A number of few digits, perhaps with an `i` behind it, at the start of `text`.
+#[inline]
+fn plain_number(text: &[u8]) -> Option<(f64, usize)> {
     let negative = text.first() == Some(&b'-');
     let mut at = usize::from(negative);
     let from = at;
     let mut mantissa: u64 = 0;
-    let mut decimals = 0;
-    let mut point = false;
+    let mut point = None;
     while let Some(byte) = text.get(at) {
         match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-                decimals += usize::from(point);
-            }
-            b'.' if !point => point = true,
+            b'0'..=b'9' => mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'.' if point.is_none() => point = Some(at),
             _ => break,
         }
         at += 1;
     }
-    let digits = at - from - usize::from(point);
-    let ends = |at: usize| matches!(text.get(at), None | Some(b',' | b' '));
-    let whole = text.get(at) == Some(&b'i') && !point;
-    let after = at + usize::from(whole);
-    if digits == 0 || digits > EXACT_DIGITS || !ends(after) {
-        let end = text.iter().position(|b| matches!(b, b',' | b' ')).unwrap_or(text.len());
-        // Quoted text may hold the very bytes that end a number.
-        let value =
-            if text.first() == Some(&b'"') { None } else { read_value(&text[..end]).ok()? };
-        return value.map(|value| (value, end));
+    let digits = at - from - usize::from(point.is_some());
+    if digits == 0 || digits > EXACT_DIGITS {
+        return None;
     }
+    let decimals = point.map_or(0, |point| at - point - 1);
+    let whole = text.get(at) == Some(&b'i') && point.is_none();
     let value = mantissa as f64 / POWERS[decimals];
-    Some((if negative { -value } else { value }, after))
+    Some((if negative { -value } else { value }, at + usize::from(whole)))
 }
 
 fn time_of(text: &[u8]) -> Option<i64> {

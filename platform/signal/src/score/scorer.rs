@@ -241,10 +241,12 @@ impl Scorer {
 
     /// Moves the short levels towards the reading.
     fn follow(&mut self, value: f64) {
-        let is_far = (value - self.middle).abs() > self.pull_max();
-        self.last_few += self.weight(LAST_FEW) * self.pulled(value - self.last_few);
-        self.short += self.weight(SHORT) * self.pulled(value - self.short);
-        self.middle += self.weight(MIDDLE) * self.pulled(value - self.middle);
+        let (limit, least) = (self.pull_max(), 1.0 / self.samples as f64);
+        let is_far = (value - self.middle).abs() > limit;
+        let pulled = |level: f64| (value - level).clamp(-limit, limit);
+        self.last_few += LAST_FEW.max(least) * pulled(self.last_few);
+        self.short += SHORT.max(least) * pulled(self.short);
+        self.middle += MIDDLE.max(least) * pulled(self.middle);
         self.far = if is_far { (self.far + 1).min(FAR_MAX) } else { 0 };
     }
 
