@@ -21,6 +21,8 @@ pub(crate) struct Counters {
     pub(crate) by_fault: [AtomicU64; FAULTS.len()],
     /// Batches of the series log that detection has not finished.
     pub(crate) detector_lag: AtomicU64,
+    /// The same for the models of assets.
+    pub(crate) process_lag: AtomicU64,
     pub(crate) judged: AtomicU64,
     pub(crate) anomalies: AtomicU64,
     recent: Mutex<Recent>,

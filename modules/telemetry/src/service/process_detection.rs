@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
@@ -18,7 +19,7 @@ use crate::error::TelemetryError;
 use crate::model::AnomalyRule;
 use crate::records::{self, SavedState};
 
-const READER: &str = "process-detection";
+pub(crate) const READER: &str = "process-detection";
 const BATCHES_PER_PASS: usize = 64;
 const TAIL_WAIT: Duration = Duration::from_millis(250);
 /// How often changed states are written down.
@@ -60,6 +61,11 @@ impl Telemetry {
             let passed = batches.len() as u64;
             self.adopt_models(&mut engine).await?;
             engine = self.pass_processes(engine, batches).await?;
+            if passed > 0 {
+                let last = self.series.status().await?.last;
+                let lag = last.0.saturating_sub(engine.reached.0);
+                self.counters.process_lag.store(lag, Relaxed);
+            }
             let now = self.clock.monotonic();
             if now.saturating_sub(engine.housekept) >= HOUSEKEEPING {
                 engine.housekept = now;

@@ -10,6 +10,7 @@ use crate::error::TelemetryError;
 use crate::service::Telemetry;
 use crate::service::counters::read;
 use crate::service::detection::READER;
+use crate::service::process_detection::READER as PROCESSES;
 
 /// How much one second counts in a smoothed rate.
 const SMOOTHING: f64 = 0.2;
@@ -91,7 +92,13 @@ impl Telemetry {
         };
         let others = status.held.iter().filter(|(name, _)| name.as_str() != READER);
         let others = others.map(|(name, offset)| {
-            let lag = status.last.0.saturating_sub(*offset) as f64 * per_batch;
+            // What a reader holds is only written down now and then; the models say themselves.
+            let batches = if name == PROCESSES {
+                read(&counters.process_lag)
+            } else {
+                status.last.0.saturating_sub(*offset)
+            };
+            let lag = batches as f64 * per_batch;
             FlowReader {
                 name: name.clone(),
                 per_s: seen.stored_per_s,
