@@ -87,7 +87,7 @@ impl Plant {
 
     fn line(&mut self, place: usize, text: &mut String) {
         let value = &mut self.hundredths[place];
-        *value += self.chance.below(3) as i64 - 1;
+        *value = (*value + self.chance.below(3) as i64 - 1).max(0);
         let at = START_MS + self.second * 1_000 + self.chance.below(5) as i64;
         let (whole, part) = (*value / 100, *value % 100);
         // Writing to a string cannot fail.

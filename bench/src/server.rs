@@ -124,7 +124,12 @@ impl Server {
         command
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .arg(format!("-storageDataPath={}", dir.path().join("data").display()))
-            .args(["-retentionPeriod=100y", "-search.latencyOffset=0s", "-loggerLevel=WARN"]);
+            .args([
+                "-retentionPeriod=100y",
+                "-search.latencyOffset=0s",
+                "-search.maxSamplesPerSeries=100000000",
+                "-loggerLevel=WARN",
+            ]);
         Self::start(who, "no fsync before ack (its only mode)", port, None, dir, &mut command)
     }
 
