@@ -39,6 +39,8 @@ impl Sensors {
             }
             let registered = begun.elapsed().as_secs_f64();
             until_idle(server.pid(), Duration::from_secs(120))?;
+            // A server closes what was silent for long.
+            connection = server.connect()?;
             let rounds = (self.readings / sensors).max(1);
             let bodies: Vec<Vec<u8>> = plant.bodies(rounds as i64).collect();
             let (begun, cpu) = (Instant::now(), server.cpu_seconds()?);
@@ -48,6 +50,7 @@ impl Sensors {
             let (wall, sent) = (begun.elapsed().as_secs_f64(), (rounds * sensors) as f64);
             until_idle(server.pid(), Duration::from_secs(300))?;
             let cpu = server.cpu_seconds()? - cpu;
+            connection = server.connect()?;
             let latest = latest(&mut connection, *sensors)?;
             let (memory, peak) = memory_mb(server.pid())?;
             lines.push(Line {
@@ -116,6 +119,7 @@ impl History {
             }
             days = *goal;
             until_idle(server.pid(), Duration::from_secs(300))?;
+            connection = server.connect()?;
             let end = START_MS / 1_000 + steps_end(days);
             let mut run = Vec::new();
             for question in [
