@@ -322,7 +322,9 @@ fn plain_number(text: &[u8]) -> Option<(f64, usize)> {
     let mut point = None;
     while let Some(byte) = text.get(at) {
         match byte {
-            b'0'..=b'9' => mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'0'..=b'9' => {
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))
+            }
             b'.' if point.is_none() => point = Some(at),
             _ => break,
         }
