@@ -95,11 +95,7 @@ pub(crate) async fn write(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    let answer = take(&service, &caller, &params, &headers, &body).await?;
-    Ok(answer.map_or_else(
-        || StatusCode::NO_CONTENT.into_response(),
-        |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
-    ))
+    Ok(answer(take(&service, &caller, &params, &headers, &body).await?, request_id))
 }
 
 /// Hand in readings as line protocol (Influx 2)
@@ -121,11 +117,7 @@ pub(crate) async fn write_v2(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     caller.need(Role::Ingest)?;
-    let answer = take(&service, &caller, &params, &headers, &body).await?;
-    Ok(answer.map_or_else(
-        || StatusCode::NO_CONTENT.into_response(),
-        |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
-    ))
+    Ok(answer(take(&service, &caller, &params, &headers, &body).await?, request_id))
 }
 
 /// Hand in readings as line protocol (Influx 3)
@@ -158,10 +150,15 @@ pub(crate) async fn write_v3(
         Some(unread) => Some(unread),
         None => take(&service, &caller, &params, &headers, &body).await?,
     };
-    Ok(refused.map_or_else(
+    Ok(answer(refused.map(|refused| refused.in_v3(&body)), request_id))
+}
+
+/// 204, or what was refused.
+fn answer(refused: Option<LineProblem>, request_id: Option<Extension<RequestId>>) -> Response {
+    refused.map_or_else(
         || StatusCode::NO_CONTENT.into_response(),
-        |refused| refused.in_v3(&body).answer(request_id.map(|Extension(RequestId(id))| id)),
-    ))
+        |refused| refused.answer(request_id.map(|Extension(RequestId(id))| id)),
+    )
 }
 
 /// The lines of a body that cannot be read, if any; nothing is stored.

@@ -7,13 +7,14 @@
 //! sensor, rule and start, so even a lost state repeats no anomaly: the row is there already.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
 use kernel::{CorrelationId, EventDraft, SensorKey, Timestamp};
 use store::records::Tx;
-use store::series::{Batch, Offset, SeriesError, SeriesId};
+use store::series::{Batch, Offset, SeriesError, SeriesId, Tail};
 
 use super::Telemetry;
 use super::counters::add;
@@ -83,21 +84,7 @@ impl Telemetry {
     pub(crate) async fn detect(self, context: TaskContext) -> Result<(), TaskError> {
         self.ensure_loaded().await?;
         let mut engine = self.restore().await?;
-        loop {
-            let tail = self.series.tail(engine.reached, BATCHES_PER_PASS, TAIL_WAIT);
-            let batches = tokio::select! {
-                () = context.stop.cancelled() => break,
-                batches = tail => batches,
-            };
-            let batches = match batches {
-                Ok(batches) => batches,
-                Err(error @ SeriesError::Truncated { oldest, .. }) => {
-                    context.handle.trouble(&error);
-                    engine.reached = Offset(oldest.0.saturating_sub(1).max(engine.reached.0));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
+        while let Some(batches) = self.follow(&context, &mut engine.reached).await? {
             let passed = batches.len() as u64;
             engine = self.pass(engine, batches).await?;
             let now = self.clock.monotonic();
@@ -105,23 +92,45 @@ impl Telemetry {
                 engine.housekept = now;
                 self.keep_house(&mut engine).await?;
             }
-            let lag = self.lag(&engine, passed).await?;
+            let lag = self.behind(engine.reached, passed).await?;
+            self.counters.detector_lag.store(lag, Relaxed);
+            metrics::gauge!("plainview_detector_lag_batches").set(lag as f64);
             context.handle.progress(passed, lag);
         }
         self.write_down(&mut engine, usize::MAX).await?;
         Ok(())
     }
 
-    async fn lag(&self, engine: &Engine, passed: u64) -> Result<u64, TelemetryError> {
-        // A short pass has emptied the log; asking would cost more than it tells.
-        let lag = if passed < BATCHES_PER_PASS as u64 {
-            0
-        } else {
-            self.series.status().await?.last.0.saturating_sub(engine.reached.0)
+    /// The next batches of the log, perhaps none; `None` when it is time to stop. What the log no
+    /// longer has is passed over and said.
+    pub(super) async fn follow(
+        &self,
+        context: &TaskContext,
+        reached: &mut Offset,
+    ) -> Result<Option<Tail>, TelemetryError> {
+        let tail = self.series.tail(*reached, BATCHES_PER_PASS, TAIL_WAIT);
+        let batches = tokio::select! {
+            () = context.stop.cancelled() => return Ok(None),
+            batches = tail => batches,
         };
-        self.counters.detector_lag.store(lag, std::sync::atomic::Ordering::Relaxed);
-        metrics::gauge!("plainview_detector_lag_batches").set(lag as f64);
-        Ok(lag)
+        match batches {
+            Ok(batches) => Ok(Some(batches)),
+            Err(error @ SeriesError::Truncated { oldest, .. }) => {
+                context.handle.trouble(&error);
+                *reached = Offset(oldest.0.saturating_sub(1).max(reached.0));
+                Ok(Some(Tail::new()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Batches of the log that a reader has before it after a pass over `passed`.
+    pub(super) async fn behind(&self, reached: Offset, passed: u64) -> Result<u64, TelemetryError> {
+        // A short pass has emptied the log; asking would cost more than it tells.
+        if passed < BATCHES_PER_PASS as u64 {
+            return Ok(0);
+        }
+        Ok(self.series.status().await?.last.0.saturating_sub(reached.0))
     }
 
     async fn restore(&self) -> Result<Engine, TelemetryError> {

@@ -152,9 +152,14 @@ impl Telemetry {
         let (mut rows, written) =
             line::parse_lines(lines, precision, &self.settings.mapping, head.received);
         let delivery = head.with(std::mem::take(&mut rows.readings));
-        let keys: Vec<_> = delivery.readings.iter().map(|r| r.sensor.clone()).collect();
+        let is_new = |row: &usize| rest.binary_search_by_key(row, |(number, _)| *number).is_ok();
+        let fresh = delivery.readings.iter().zip(&rows.rows).zip(&written);
+        let fresh: Vec<_> = fresh
+            .filter(|((_, row), (series, _))| is_new(row) && !series.is_empty())
+            .map(|((reading, _), written)| (reading.sensor.clone(), *written))
+            .collect();
         let receipt = self.take(delivery, &[]).await?;
-        self.learn(&keys, &written);
+        self.learn(&fresh);
         Ok((rows, receipt))
     }
 
@@ -187,12 +192,15 @@ impl Telemetry {
         Ok((rows, Receipt { accepted, refused: Vec::new(), offset }))
     }
 
-    /// Remembers how the sensors of these readings were written.
-    fn learn(&self, keys: &[kernel::SensorKey], written: &[line::Written<'_>]) {
-        let entries = self.registry.find(keys.iter());
+    /// Remembers how these sensors are written.
+    fn learn(&self, fresh: &[(kernel::SensorKey, line::Written<'_>)]) {
+        if fresh.is_empty() {
+            return;
+        }
+        let entries = self.registry.find(fresh.iter().map(|(key, _)| key));
         let mut lines = self.lines.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for (entry, (series, field)) in entries.iter().zip(written) {
-            if let Some(entry) = entry.as_ref().filter(|_| !series.is_empty()) {
+        for (entry, (_, (series, field))) in entries.iter().zip(fresh) {
+            if let Some(entry) = entry {
                 lines.learn(series, field, entry.id.0);
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
 use kernel::AssetKey;
-use store::series::{Batch, Offset, SeriesError};
+use store::series::{Batch, Offset};
 
 use super::Telemetry;
 use super::detection::encoding;
@@ -20,8 +20,6 @@ use crate::model::AnomalyRule;
 use crate::records::{self, SavedState};
 
 pub(crate) const READER: &str = "process-detection";
-const BATCHES_PER_PASS: usize = 64;
-const TAIL_WAIT: Duration = Duration::from_millis(250);
 /// How often changed states are written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// States of assets lie beside those of sensors, under names that no sensor can have.
@@ -43,35 +41,18 @@ impl Telemetry {
     pub(crate) async fn detect_processes(self, context: TaskContext) -> Result<(), TaskError> {
         self.ensure_loaded().await?;
         let mut engine = self.restore_processes().await?;
-        loop {
-            let tail = self.series.tail(engine.reached, BATCHES_PER_PASS, TAIL_WAIT);
-            let batches = tokio::select! {
-                () = context.stop.cancelled() => break,
-                batches = tail => batches,
-            };
-            let batches = match batches {
-                Ok(batches) => batches,
-                Err(error @ SeriesError::Truncated { oldest, .. }) => {
-                    context.handle.trouble(&error);
-                    engine.reached = Offset(oldest.0.saturating_sub(1).max(engine.reached.0));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
+        while let Some(batches) = self.follow(&context, &mut engine.reached).await? {
             let passed = batches.len() as u64;
             self.adopt_models(&mut engine).await?;
             engine = self.pass_processes(engine, batches).await?;
-            if passed > 0 {
-                let last = self.series.status().await?.last;
-                let lag = last.0.saturating_sub(engine.reached.0);
-                self.counters.process_lag.store(lag, Relaxed);
-            }
+            let lag = self.behind(engine.reached, passed).await?;
+            self.counters.process_lag.store(lag, Relaxed);
             let now = self.clock.monotonic();
             if now.saturating_sub(engine.housekept) >= HOUSEKEEPING {
                 engine.housekept = now;
                 self.write_processes(&mut engine, Vec::new()).await?;
             }
-            context.handle.progress(passed, 0);
+            context.handle.progress(passed, lag);
         }
         self.write_processes(&mut engine, Vec::new()).await?;
         Ok(())
