@@ -1,7 +1,7 @@
-import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate, useRouter } from "@tanstack/react-router";
-import { useCallback, useMemo, useRef, useState } from "react";
-import { download, FORMATS, type Format, startGoldenPath } from "../api/actions";
+import { useMutation, useQueries, useQuery } from "@tanstack/react-query";
+import { getRouteApi, useNavigate, useRouter } from "@tanstack/react-router";
+import { useCallback, useMemo, useRef } from "react";
+import { download, FORMATS, type Format } from "../api/actions";
 import {
   alertsQuery,
   anomaliesQuery,
@@ -9,20 +9,17 @@ import {
   incidentsQuery,
   pointsQuery,
   readingsQuery,
-  runQuery,
-  runsQuery,
   searchQuery,
   sensorsQuery,
   type Window,
   workQuery,
 } from "../api/queries";
-import type { Decision, GoldenRun, Sensor, Series } from "../api/types";
-import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
+import type { Sensor, Series } from "../api/types";
 import { AnomalyDrawer, AnomalyList, inView } from "../modules/telemetry/AnomalyList";
 import { SensorList } from "../modules/telemetry/SensorList";
 import { type SensorMarks, Stack } from "../modules/telemetry/Stack";
 import { type Trouble, worseFirst } from "../modules/telemetry/units";
-import { useKeys, useMayAct, useRange, useSite } from "../shell/hooks";
+import { useKeys, useRange, useSite } from "../shell/hooks";
 import { WORKBENCH_SCALES } from "../shell/search";
 import {
   clock,
@@ -43,6 +40,8 @@ import { useNow, zoneWords } from "../ui/time";
 import { toast } from "../ui/toasts";
 import { LEAST_SPAN_S } from "../ui/view";
 import { troublesOf } from "./troubles";
+import { Golden } from "./WorkbenchGolden";
+import { Tabs } from "./WorkbenchTabs";
 
 const route = getRouteApi("/workbench");
 const NONE: never[] = [];
@@ -81,27 +80,6 @@ function stretch({ from, to }: Window): string {
 export function Workbench() {
   const { tab } = route.useSearch();
   return tab === "golden" ? <Golden /> : <Explore />;
-}
-
-function Tabs() {
-  const { tab } = route.useSearch();
-  const navigate = useNavigate();
-  const now = tab ?? "explore";
-  return (
-    <fieldset className="seg bare">
-      <legend className="sr">View</legend>
-      {(["explore", "golden"] as const).map((each) => (
-        <button
-          key={each}
-          type="button"
-          aria-pressed={each === now}
-          onClick={() => void navigate({ to: "/workbench", search: (old) => ({ ...old, tab: each }) })}
-        >
-          {each === "explore" ? "Explore" : "Golden path"}
-        </button>
-      ))}
-    </fieldset>
-  );
 }
 
 /** What the address names, else what is in trouble, else the first ones. */
@@ -596,140 +574,5 @@ function ZoomBar({ window, live, scale, zoom, reset, back, onScale }: ZoomProps)
         ))}
       </fieldset>
     </div>
-  );
-}
-
-/** As the server bounds it. */
-const RATE = { least: 0.05, most: 0.5, step: 0.05, usual: 0.3 };
-
-function Golden() {
-  const search = route.useSearch();
-  const navigate = useNavigate();
-  const now = useNow(10_000);
-  const list = useQuery(runsQuery);
-  const runs = list.data?.items ?? NONE;
-  const chosen = search.run ?? runs[0]?.correlation_id;
-  const run = useQuery({ ...runQuery(chosen ?? ""), enabled: chosen !== undefined });
-  const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
-  const choose = (id: string) =>
-    void navigate({
-      to: "/workbench",
-      search: (old) => ({ ...old, tab: "golden" as const, run: id }),
-      resetScroll: false,
-    });
-
-  return (
-    <>
-      <PageHead
-        crumb="Does the whole chain work, from a reading to a message?"
-        title={goldenTitle(run.data)}
-        acts={<Tabs />}
-      />
-      <Start onStarted={choose} first={!run.data?.waiting_for} />
-      {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
-      {run.error ? <ProblemNote error={run.error} retry={() => void run.refetch()} /> : null}
-      {run.data ? (
-        <GoldenPath run={run.data} waiting={<WaitLink run={run.data} decisions={decisions} />} />
-      ) : null}
-      {list.isSuccess && !chosen ? (
-        <Panel title="Golden path">
-          <Empty
-            title="No run yet"
-            picture="rows"
-            curl={`curl -X POST '${location.origin}/api/v1/demo/golden-path?target_anomaly_rate=0.3' -H 'X-API-Key: YOUR_KEY'`}
-          >
-            A run sends a batch with a fault into the real ingest door and follows it through every stage:
-            ingest, validate, detect, predict, decide, schedule, notify.
-          </Empty>
-        </Panel>
-      ) : null}
-      {runs.length > 0 ? <RunList runs={runs} chosen={chosen} now={now} onChoose={choose} /> : null}
-    </>
-  );
-}
-
-function goldenTitle(run: GoldenRun | undefined): string {
-  if (!run) return "Send a test fault through every stage";
-  const done = run.steps.filter((step) => step.status === "done").length;
-  if (run.overall_status === "completed") return "The last fault went the whole way.";
-  if (run.overall_status === "failed") return `The run ended after ${done} of ${run.steps.length} steps.`;
-  if (run.waiting_for)
-    return `${done} of ${run.steps.length} steps are done; it waits for ${run.waiting_for}.`;
-  return `${done} of ${run.steps.length} steps are done.`;
-}
-
-/** The decision that the run waits for, when its number is in the words. */
-function WaitLink({ run, decisions }: { run: GoldenRun; decisions: readonly Decision[] }) {
-  const no = /D-(\d+)/.exec(run.waiting_for ?? "")?.[1];
-  const decision = decisions.find(
-    (each) => each.decision_id === run.decision_id || String(each.number) === no,
-  );
-  if (!decision) return null;
-  return (
-    <Link className="btn s pri" to="/decisions" search={{ decision: decision.decision_id }}>
-      Review {decisionNo(decision.number)}
-    </Link>
-  );
-}
-
-/** One primary button a page: the one that goes on with what is under way. */
-function Start({ onStarted, first }: { onStarted: (id: string) => void; first: boolean }) {
-  const client = useQueryClient();
-  const may = useMayAct();
-  const [rate, setRate] = useState(String(RATE.usual));
-  const value = Number(rate);
-  const wrong = !(value >= RATE.least && value <= RATE.most);
-  const start = useMutation({
-    mutationFn: () => startGoldenPath(value),
-    onSuccess: (started) => {
-      void client.invalidateQueries({ queryKey: ["golden-runs"] });
-      onStarted(started.correlation_id);
-    },
-  });
-  return (
-    <Panel title="Start a run">
-      <form
-        className="in golden-start"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!wrong) start.mutate();
-        }}
-      >
-        <div className="field">
-          <label htmlFor="rate">Target anomaly rate</label>
-          <input
-            className="input"
-            id="rate"
-            type="number"
-            min={RATE.least}
-            max={RATE.most}
-            step={RATE.step}
-            value={rate}
-            aria-invalid={wrong}
-            aria-describedby="rate-hint"
-            onChange={(event) => setRate(event.target.value)}
-          />
-        </div>
-        <button
-          type="submit"
-          className={first ? "btn pri" : "btn"}
-          disabled={!may.ok || wrong || start.isPending}
-        >
-          Start a run
-        </button>
-        <p className="hint" id="rate-hint">
-          {wrong
-            ? `Choose a share between ${RATE.least} and ${RATE.most}.`
-            : may.why
-              ? `Starting ${may.why}.`
-              : "The share of readings in the batch that are abnormal. The sensor is simulated and tagged so."}
-        </p>
-      </form>
-      {start.error ? (
-        <div className="in">
-          <ProblemNote error={start.error} what="The run could not be started" />
-        </div>
-      ) : null}
-    </Panel>
   );
 }

@@ -13,6 +13,7 @@ import { useNow } from "../../../ui/time";
 import { toast } from "../../../ui/toasts";
 import { protocolName } from "./model";
 import { SensorDialog } from "./SensorDialog";
+import { SnippetBox } from "./SnippetBox";
 import { CLIENTS, type Client, freshAsset, freshName, HINTS, sampleSensor, snippet } from "./snippets";
 
 const PLACE_OF_KEY = "$PLAINVIEW_KEY";
@@ -123,21 +124,13 @@ export function ConnectData({ sources }: { sources: readonly Source[] }) {
       }
     >
       <div className="in">
-        <fieldset className="seg bare wraps" style={{ marginBottom: 10 }}>
-          <legend className="sr">Kind of client</legend>
-          {CLIENTS.map((each) => (
-            <button key={each} type="button" aria-pressed={each === client} onClick={() => setClient(each)}>
-              {each}
-            </button>
-          ))}
-        </fieldset>
-        <pre
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways
-          tabIndex={0}
-          className="snippet"
-        >
-          <code>{text}</code>
-        </pre>
+        <SnippetBox
+          legend="Kind of client"
+          choices={CLIENTS}
+          chosen={client}
+          onChoose={setClient}
+          text={text}
+        />
         <div className="rowf between nw snippet-foot">
           <span className="hint">
             {made ? (

@@ -5,6 +5,7 @@ import { useMay, useSite } from "../../../shell/hooks";
 import { ProblemNote } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
 import { CopyButton } from "./ConnectData";
+import { SnippetBox } from "./SnippetBox";
 import { freshName, READERS, type Reader, readSnippet } from "./snippets";
 
 const PLACE_OF_KEY = "$PLAINVIEW_KEY";
@@ -32,21 +33,13 @@ export function ReadElsewhere() {
   return (
     <Panel title="Read it elsewhere" id="read-elsewhere">
       <div className="in">
-        <fieldset className="seg bare wraps" style={{ marginBottom: 10 }}>
-          <legend className="sr">Kind of reader</legend>
-          {READERS.map((each) => (
-            <button key={each} type="button" aria-pressed={each === reader} onClick={() => setReader(each)}>
-              {each}
-            </button>
-          ))}
-        </fieldset>
-        <pre
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways
-          tabIndex={0}
-          className="snippet"
-        >
-          <code>{text}</code>
-        </pre>
+        <SnippetBox
+          legend="Kind of reader"
+          choices={READERS}
+          chosen={reader}
+          onChoose={setReader}
+          text={text}
+        />
         <div className="rowf between wrap snippet-foot">
           <span className="hint">
             {made ? (
