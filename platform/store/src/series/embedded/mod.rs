@@ -10,6 +10,7 @@
 //! Reads never touch the writing connections.
 
 mod arena;
+mod bell;
 mod block;
 mod codec;
 mod column;
@@ -40,13 +41,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use kernel::{SensorKey, SharedClock};
 use tokio::sync::{oneshot, watch};
 
+use self::bell::Bell;
 use self::compact::Compactor;
 use self::days::Days;
 pub use self::faults::Faults;
@@ -216,46 +218,6 @@ impl Queue {
     fn left(&self, commands: usize, bytes: usize) {
         self.commands.fetch_sub(commands, Relaxed);
         self.bytes.fetch_sub(bytes, Relaxed);
-    }
-}
-
-/// Wakes a thread that otherwise looks around now and then.
-#[derive(Default)]
-struct Bell {
-    state: Mutex<BellState>,
-    rung: Condvar,
-}
-
-#[derive(Default)]
-struct BellState {
-    rung: bool,
-    stop: bool,
-}
-
-impl Bell {
-    fn ring(&self) {
-        lock(&self.state).rung = true;
-        self.rung.notify_all();
-    }
-
-    fn stop(&self) {
-        lock(&self.state).stop = true;
-        self.rung.notify_all();
-    }
-
-    fn is_stopping(&self) -> bool {
-        lock(&self.state).stop
-    }
-
-    /// Waits for the bell or the end of `most`; returns whether it is time to stop.
-    fn wait(&self, most: Duration) -> bool {
-        let state = lock(&self.state);
-        let (mut state, _) = self
-            .rung
-            .wait_timeout_while(state, most, |state| !state.rung && !state.stop)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.rung = false;
-        state.stop
     }
 }
 
