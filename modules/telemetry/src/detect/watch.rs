@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     detector: SensorDetector,
     standing: Vec<Standing>,
     trust: Trust,
+    /// Whether the sensor was doubted when its trust was judged last.
+    doubt_judged: bool,
     live: bool,
     clock: SourceClock,
     score: f64,
@@ -60,6 +62,7 @@ impl Watch {
             subject,
             standing: Vec::new(),
             trust: Trust::Trusted,
+            doubt_judged: false,
             live: false,
             clock: SourceClock::default(),
             score: 0.0,
@@ -158,7 +161,7 @@ impl Watch {
         self.score = verdict.score;
         let clock_turned =
             self.subject.origin == Origin::Real && self.clock.observe(at, batch.received);
-        if clock_turned {
+        if clock_turned || self.subject.doubted != self.doubt_judged {
             self.judge_trust(batch.received, batch.correlation);
         }
         if !verdict.findings.is_empty() {
@@ -354,6 +357,7 @@ impl Watch {
     }
 
     fn judge_trust(&mut self, since: Timestamp, correlation: Option<CorrelationId>) {
+        self.doubt_judged = self.subject.doubted;
         let active = self.detector.active();
         let skew;
         let (trust, reason) = if self.standing_of(AnomalyRule::Missing).is_some() {

@@ -149,8 +149,6 @@ impl Telemetry {
         let states = records::saved_states(&self.records).await?;
         let mut states: HashMap<String, SavedState> =
             states.into_iter().map(|state| (state.sensor.clone(), state)).collect();
-        // What changes while this goes on is taken over by the first refresh.
-        let generation = self.registry.generation();
         for entry in self.registry.all() {
             let key = &entry.sensor.key;
             let standing = standing.remove(key).unwrap_or_default();
@@ -161,7 +159,7 @@ impl Telemetry {
             let applied = Offset(state.as_ref().map_or(0, |state| state.applied));
             let saved = state.and_then(|state| serde_json::from_str::<Saved>(&state.body).ok());
             let trust = entry.sensor.trust.trust;
-            let subject = self.subject(entry.id).unwrap_or_else(|| Arc::clone(&entry.subject));
+            let subject = Arc::clone(&entry.subject);
             let watch = Watch::restored(subject, saved, applied, standing, trust);
             self.show(entry.id, &watch);
             if let Some(shard) = shards.iter_mut().find(|shard| shard.owns(entry.id)) {
@@ -172,7 +170,15 @@ impl Telemetry {
         let reached = Offset(records::checkpoint(&self.records, READER).await?);
         // From here on the log waits for the detectors, also before their first checkpoint.
         self.series.hold(READER, reached).await?;
-        Ok(Engine { shards, reached, written: reached, generation, started: now, housekept: now })
+        // No generation that there is: the first refresh takes over doubts, and what changed meanwhile.
+        Ok(Engine {
+            shards,
+            reached,
+            written: reached,
+            generation: u64::MAX,
+            started: now,
+            housekept: now,
+        })
     }
 
     /// Judges some batches, shards beside each other, and commits what they said.
