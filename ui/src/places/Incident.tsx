@@ -25,7 +25,7 @@ import { IncidentTimeline } from "../modules/incidents/IncidentTimeline";
 import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
 import { Evidence as EvidencePicture } from "../modules/telemetry/Evidence";
-import { aboutTime } from "../modules/telemetry/evidence";
+import { gistWords } from "../modules/telemetry/evidence";
 import { type May, useMayAct, useSite } from "../shell/hooks";
 import {
   clockSeconds,
@@ -34,7 +34,6 @@ import {
   incidentNo,
   number,
   percent,
-  quantity,
   sensorName,
   workNo,
 } from "../ui/format";
@@ -359,13 +358,7 @@ function Evidence({
                   , {anomaly.rule} {number(anomaly.score)}
                 </h3>
                 <span className="sm dim">
-                  {aboutTime(anomaly)
-                    ? `silent ${duration(anomaly.value)}`
-                    : quantity(anomaly.value, anomaly.unit)}{" "}
-                  at {clockSeconds(anomaly.started_at)}
-                  {anomaly.evidence?.baseline_mean != null
-                    ? `, usually ${number(anomaly.evidence.baseline_mean, anomaly.unit)} ± ${number(anomaly.evidence.baseline_spread, anomaly.unit)} over ${anomaly.evidence.samples.toLocaleString("en-US")} samples`
-                    : ""}
+                  {gistWords(anomaly)}
                   {anomaly.detector
                     ? `; by detector ${anomaly.detector.name} ${anomaly.detector.version}`
                     : ""}

@@ -27,6 +27,15 @@ describe("numbers", () => {
     expect(number(Number.NaN)).toBe("–");
   });
 
+  it("keep two digits that say something when they are small, and their size when they are huge", () => {
+    expect(number(0.0268, "g")).toBe("0.027");
+    expect(number(-0.00031)).toBe("\u22120.00031");
+    expect(number(0)).toBe("0.00");
+    expect(number(0.93)).toBe("0.93");
+    expect(number(2.4e12, "bar")).toBe("2.4\u00a0×\u00a010¹²");
+    expect(number(3e-9)).toBe("3.0\u00a0×\u00a010⁻⁹");
+  });
+
   it("carry their unit after a space that does not break", () => {
     expect(quantity(51.4, "bar")).toBe("51.4\u00a0bar");
     expect(limit(708, "m³/h")).toBe("708\u00a0m³/h");

@@ -14,14 +14,29 @@ const DIGITS: Record<string, number> = {
   "%": 1,
 };
 
+/** From here on a row of digits is no longer read as a number. */
+const HUGE = 1e9;
+const TINY = 1e-6;
+
+/** `2.4 × 10¹²`: what is far from one says how far. */
+function powers(size: number): string {
+  const exponent = Math.floor(Math.log10(size));
+  const raised = [...String(exponent)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)])).join("");
+  return `${(size / 10 ** exponent).toFixed(1)}${NBSP}×${NBSP}10${raised}`;
+}
+
+function written(value: number, digits: number): string {
+  const size = Math.abs(value);
+  const text =
+    size >= HUGE || (size > 0 && size < TINY && digits >= MOST_DIGITS)
+      ? powers(size)
+      : size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
+}
+
 export function number(value: number | null | undefined, unit?: string | null): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const digits = (unit ? DIGITS[unit] : undefined) ?? digitsFor(value);
-  const text = Math.abs(value).toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
-  return value < 0 && Number(text.replaceAll(",", "")) !== 0 ? MINUS + text : text;
+  return written(value, (unit ? DIGITS[unit] : undefined) ?? digitsFor(value));
 }
 
 /** As many digits as tell apart what a scale of this span shows, and never fewer than usual. */
@@ -33,19 +48,18 @@ export function numberWithin(
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const usual = (unit ? DIGITS[unit] : undefined) ?? digitsFor(value);
   const wanted = span > 0 ? Math.ceil(-Math.log10(span / 50)) : 0;
-  const digits = Math.max(usual, Math.min(6, wanted));
-  const text = Math.abs(value).toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
-  return value < 0 ? MINUS + text : text;
+  return written(value, Math.max(usual, Math.min(MOST_DIGITS, wanted)));
 }
 
+const MOST_DIGITS = 6;
+
+/** Three digits that say something, two for what is small: `0.027`. */
 function digitsFor(value: number): number {
   const size = Math.abs(value);
   if (size >= 1000) return 0;
   if (size >= 10) return 1;
-  return 2;
+  if (size >= 0.1 || size === 0) return 2;
+  return Math.min(MOST_DIGITS, Math.ceil(-Math.log10(size)) + 1);
 }
 
 /** A limit somebody set: as short as it was written. */

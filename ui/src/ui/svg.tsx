@@ -79,6 +79,7 @@ export function Spark({
   points,
   window,
   least = 0,
+  band,
   width = 96,
   height = 20,
 }: {
@@ -87,6 +88,8 @@ export function Spark({
   window?: { from: number; to: number };
   /** The smallest span the height stands for: what hardly moves must not look wild. */
   least?: number;
+  /** What is usual, drawn behind the line. */
+  band?: { low: number; high: number };
   width?: number;
   height?: number;
 }) {
@@ -94,7 +97,7 @@ export function Spark({
   const last = points.findLast((p) => Number.isFinite(p[1]));
   const first = points[0];
   if (!last || !first || values.length < 2) return <span className="dim">–</span>;
-  let [low, high] = extent(values);
+  let [low, high] = extent(band ? [...values, band.low, band.high] : values);
   const span = Math.max(1e-9, least, Math.abs((low + high) / 2) * 0.01);
   if (high - low < span) {
     const middle = (low + high) / 2;
@@ -113,6 +116,15 @@ export function Spark({
       viewBox={`0 0 ${width} ${height}`}
       aria-hidden="true"
     >
+      {band ? (
+        <rect
+          className="fline"
+          x="1"
+          y={r1(y(band.high))}
+          width={width - 5}
+          height={Math.max(1, r1(y(band.low) - y(band.high)))}
+        />
+      ) : null}
       <path className="l l4" d={linePath(points, x, y)} />
       <circle className="fink" cx={r1(x(last[0]))} cy={r1(y(last[1]))} r="1.8" />
     </svg>

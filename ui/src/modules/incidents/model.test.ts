@@ -11,4 +11,5 @@ it("what an alarm measured carries the unit of its rule, not always that of its 
   expect(valueAndLimit(alert("missing", 750.54, 600))).toBe("silent 12\u00a0min, at most 10\u00a0min");
   expect(valueAndLimit(alert("flatline", 4.2, null))).toBe("4.20\u00a0mm/s, unchanged");
   expect(valueAndLimit(alert("rate", 4.2, 0.5))).toBe("4.20\u00a0mm/s");
+  expect(valueAndLimit(alert("process", 4.2, 9.7))).toBe("4.20\u00a0mm/s");
 });

@@ -16,7 +16,9 @@ export function valueAndLimit(alert: Alert): string {
     return `silent ${duration(alert.value)}${allowed}`;
   }
   if (alert.rule === "flatline") return `${quantity(alert.value, alert.unit)}, unchanged`;
-  if (alert.limit == null || alert.rule === "rate") return quantity(alert.value, alert.unit);
+  // Sensors may leave their common ways while each alone is still in order: no single limit was passed.
+  if (alert.limit == null || alert.rule === "rate" || alert.rule === "process")
+    return quantity(alert.value, alert.unit);
   // What a detector worked out has more digits than anybody set.
   const bound = alert.rule === "score" ? quantity(alert.limit, alert.unit) : limit(alert.limit, alert.unit);
   const sign = alert.value < alert.limit ? "<" : ">";

@@ -8,38 +8,32 @@ import { clockSeconds, moment, number, percent, sensorName } from "../../ui/form
 import { gapsBefore, usualStep } from "../../ui/gaps";
 import { Loading, OriginTag, ProblemNote } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
-import { extent, linePath, niceTicks, type Pt, Spark, TimeGrid } from "../../ui/svg";
+import { linePath, type Pt, Spark, TimeGrid } from "../../ui/svg";
 import { useNow } from "../../ui/time";
+import { EvidenceDrawing, FOOT, HEIGHT, type Sample } from "./EvidenceDrawing";
 import {
   aboutTime,
+  bandOf,
   contributionsOf,
   detectorName,
-  evidenceNumber,
   evidenceSpan,
   evidenceWindow,
   evidenceWords,
   explainQuery,
+  mainSensor,
+  type Normal,
   processOf,
+  type Subject,
 } from "./evidence";
+import { useNormals } from "./normal";
 
 const BUCKETS = 400;
 /** With no more readings than this, each of them is shown. */
 const EACH_MOST = 600;
-const HEIGHT = 214;
-const TOP = 24;
-const FOOT = 24;
-/** Further apart than this, px, readings are drawn as points as well. */
-const POINTS_PX = 6;
-
-interface Sample {
-  at: number;
-  value: number;
-  good: boolean;
-}
 
 /** The readings of the window: each of them when they are few, their means else. */
-function useSamples(anomaly: Anomaly, window: Window) {
-  const keys = useMemo(() => [anomaly.sensor], [anomaly.sensor]);
+function useSamples(sensor: string, window: Window) {
+  const keys = useMemo(() => [sensor], [sensor]);
   const summary = useQuery(readingsQuery(keys, window, BUCKETS, false));
   const series = summary.data?.series[0] as Series | undefined;
   const count = (series?.buckets ?? []).reduce((n, bucket) => n + bucket.count, 0);
@@ -62,30 +56,60 @@ function lineOf(samples: readonly Sample[]): Pt[] {
   });
 }
 
+const MOST_TOGETHER = 4;
+
+/** The sensors that a finding is about, the shown one first, as the Workbench takes them. */
+const sensorsOf = (anomaly: Anomaly, first: string): string =>
+  [...new Set([first, anomaly.sensor, ...contributionsOf(anomaly).map((part) => part.sensor)])]
+    .filter((key) => key.includes("/"))
+    .slice(0, MOST_TOGETHER)
+    .join(",");
+
+/** The finding names the value of its own sensor; another one's is what it read then. */
+function subjectOf(
+  anomaly: Anomaly,
+  sensor: string,
+  series: Series | undefined,
+  points: readonly Pt[],
+  normal: Normal | undefined,
+): Subject {
+  const own = sensor === anomaly.sensor;
+  const unit = own ? anomaly.unit : series?.unit;
+  const found = Date.parse(anomaly.detected_at);
+  const read = own
+    ? anomaly.value
+    : (points.findLast(([at, value]) => at <= found && Number.isFinite(value))?.[1] ?? null);
+  return { sensor, unit, value: aboutTime(anomaly) ? null : read, band: bandOf(anomaly, unit, normal) };
+}
+
 /** What one finding rests on: words, the picture that proves them, and who contributed. */
 export function Evidence({ anomaly }: { anomaly: Anomaly }) {
   // A standing one grows; a picture each ten seconds is enough.
   const beat = useNow(10_000);
   const now = anomaly.cleared_at ? Date.parse(anomaly.cleared_at) : beat;
   const window = useMemo(() => evidenceWindow(anomaly, now), [anomaly, now]);
-  const { summary, series, samples } = useSamples(anomaly, window);
+  const sensor = mainSensor(anomaly);
+  const normals = useNormals(anomaly);
+  const normal = normals.get(sensor);
+  const { summary, series, samples } = useSamples(sensor, window);
   const [asTable, setAsTable] = useState(false);
-  const words = evidenceWords(anomaly, beat);
   const points = samples ? lineOf(samples) : pointsOf(series);
-  const name = `Evidence, ${sensorName(anomaly.sensor)}`;
+  const subject = subjectOf(anomaly, sensor, series, points, normal);
+  const words = evidenceWords(anomaly, beat, subject, normal);
+  const name = `Evidence, ${sensorName(sensor)}`;
   const shown = points.some(([, value]) => Number.isFinite(value));
   return (
     <figure className="evidence" data-evidence={anomaly.anomaly_id}>
       <div className="rowf between">
         <span className="sm">
-          <b>{sensorName(anomaly.sensor)}</b>
-          {anomaly.unit ? <span className="dim">, {anomaly.unit}</span> : null}{" "}
+          <b>{sensorName(sensor)}</b>
+          {subject.unit ? <span className="dim">, {subject.unit}</span> : null}{" "}
           <OriginTag origin={anomaly.origin} />
         </span>
         <span className="sm">
           <Link
             to="/workbench"
-            search={{ s: anomaly.sensor, from: window.from, to: window.to }}
+            search={{ s: sensorsOf(anomaly, sensor), from: window.from, to: window.to }}
             className="nowrap"
           >
             in Workbench
@@ -101,17 +125,18 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
         />
       ) : null}
       {asTable ? (
-        <EvidenceTable anomaly={anomaly} points={points} />
+        <EvidenceTable anomaly={anomaly} subject={subject} points={points} />
       ) : summary.isPending ? (
         <Loading what="Reading the evidence" height={HEIGHT} />
       ) : (
         <Picture summary={words} height={HEIGHT}>
           {(width) =>
             shown ? (
-              <Drawing
+              <EvidenceDrawing
                 width={width}
                 now={beat}
                 anomaly={anomaly}
+                subject={subject}
                 window={window}
                 points={points}
                 samples={samples}
@@ -125,7 +150,7 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
         </Picture>
       )}
       <figcaption className="cap">{words}</figcaption>
-      <Shares anomaly={anomaly} window={window} />
+      <Shares anomaly={anomaly} window={window} normals={normals} />
       {processOf(anomaly) ? <JudgeAgain anomaly={anomaly} window={window} /> : null}
       <p className="cap">
         Score <b>{number(anomaly.score)}</b>, by detector{" "}
@@ -206,7 +231,15 @@ const SHARES_MOST = 6;
 const SPARK_BUCKETS = 120;
 
 /** Who contributed, each with its share and its own course over the same stretch. */
-function Shares({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
+function Shares({
+  anomaly,
+  window,
+  normals,
+}: {
+  anomaly: Anomaly;
+  window: Window;
+  normals: ReadonlyMap<string, Normal>;
+}) {
   const parts = contributionsOf(anomaly).slice(0, SHARES_MOST);
   const keys = parts.map((part) => part.sensor).filter((key) => key.includes("/"));
   const readings = useQuery(readingsQuery(keys, window, SPARK_BUCKETS, false));
@@ -221,7 +254,12 @@ function Shares({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
           <Link to="/workbench" search={{ s: part.sensor, from: window.from, to: window.to }}>
             {part.sensor.includes("/") ? sensorName(part.sensor) : part.sensor}
           </Link>
-          <Spark points={pointsOf(seriesOf(part.sensor))} window={window} />
+          <Spark
+            points={pointsOf(seriesOf(part.sensor))}
+            window={window}
+            band={normals.get(part.sensor)}
+            height={28}
+          />
           <span className="meter data">
             <i style={{ width: `${part.share * 100}%` }} />
           </span>
@@ -232,250 +270,35 @@ function Shares({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
   );
 }
 
-interface DrawingProps {
-  width: number;
-  now: number;
-  anomaly: Anomaly;
-  window: Window;
-  points: readonly Pt[];
-  samples: readonly Sample[] | null;
-}
-
-/** Spreads on each side of the mean that the baseline band covers. */
-const BAND_SPREADS = 3;
-const LETTER_PX = 6.4;
-
-function Drawing({ width, now, anomaly, window, points, samples }: DrawingProps) {
-  const { evidence, unit } = anomaly;
-  const expected = aboutTime(anomaly) ? null : anomaly.expected;
-  const values = points.map(([, value]) => value).filter(Number.isFinite);
-  const learned = evidence.samples > 0;
-  const half = evidence.baseline_spread * BAND_SPREADS;
-  const band: [number, number] = [evidence.baseline_mean - half, evidence.baseline_mean + half];
-  const [least, most] = extent([
-    ...values,
-    ...(aboutTime(anomaly) ? [] : [anomaly.value]),
-    ...(learned ? [evidence.baseline_mean] : []),
-  ]);
-  // A limit far away would press the readings flat; the words name it all the same.
-  const near = (limit: number) => limit > least - (most - least) * 1.5 && limit < most + (most - least) * 1.5;
-  const limits = expected ? [expected.low, expected.high].filter(near) : [];
-  const [bottomMost, topMost] = extent([least, most, ...limits]);
-  const pad = Math.max((topMost - bottomMost) * 0.1, Math.abs(topMost) * 1e-4, 1e-6);
-  const [low, high] = [bottomMost - pad, topMost + pad];
-  const left = 48;
-  const right = width - 14;
-  const bottom = HEIGHT - FOOT;
-  const x = (t: number) => left + ((t - window.from) / (window.to - window.from)) * (right - left);
-  const y = (v: number) =>
-    bottom - ((Math.min(high, Math.max(low, v)) - low) / (high - low)) * (bottom - TOP);
-  const began = Date.parse(anomaly.started_at);
-  const end = Math.min(window.to, anomaly.cleared_at ? Date.parse(anomaly.cleared_at) : now);
-  const found = Date.parse(anomaly.detected_at);
-  const apart = samples !== null && (right - left) / Math.max(1, samples.length) > POINTS_PX;
-  const ticks = niceTicks(low, high, 4);
-  return (
-    <>
-      <TimeGrid from={window.from} to={window.to} x={x} top={TOP} bottom={bottom} gap={84} />
-      {ticks.map((tick) => (
-        <g key={tick}>
-          <path className="grid-l" d={`M${left} ${Math.round(y(tick)) + 0.5}H${right}`} />
-          <text x={left - 6} y={y(tick) + 4} textAnchor="end">
-            {tick.toLocaleString("en-US").replace("-", "\u2212")}
-          </text>
-        </g>
-      ))}
-      {learned ? (
-        <>
-          <rect
-            className="fbase"
-            x={left}
-            y={y(band[1])}
-            width={right - left}
-            height={Math.max(1, y(band[0]) - y(band[1]))}
-          />
-          <path className="l lg" d={`M${left} ${y(evidence.baseline_mean)}H${right}`} />
-        </>
-      ) : null}
-      <rect
-        className="fb"
-        x={x(began)}
-        y={TOP}
-        width={Math.max(2, x(end) - x(began))}
-        height={bottom - TOP}
-      />
-      {limits.map((limit) => (
-        <path key={limit} className="limit" d={`M${left} ${Math.round(y(limit)) + 0.5}H${right}`} />
-      ))}
-      <path className="l l1" d={linePath(points, x, y)} />
-      {(samples ?? [])
-        .filter((sample) => apart || !sample.good)
-        .map((sample) =>
-          sample.good ? (
-            <circle key={sample.at} className="f1" cx={x(sample.at)} cy={y(sample.value)} r="2" />
-          ) : (
-            <circle
-              key={sample.at}
-              cx={x(sample.at)}
-              cy={y(sample.value)}
-              r="3"
-              fill="var(--surface)"
-              stroke="var(--d1)"
-            />
-          ),
-        )}
-      <Labels anomaly={anomaly} learned={learned} limits={limits} left={left} right={right} x={x} y={y} />
-      <rect
-        className="fls"
-        x={Math.max(left, x(Date.parse(evidence.from)))}
-        y={bottom - 1.5}
-        width={Math.max(
-          3,
-          Math.min(right, x(Date.parse(evidence.to))) - Math.max(left, x(Date.parse(evidence.from))),
-        )}
-        height="3"
-      />
-      <path className="limit" d={`M${Math.round(x(began)) + 0.5} ${TOP - 6}V${bottom}`} />
-      <Moment at={began} words="began" x={x} left={left} right={right} />
-      {found <= window.to && found > began ? (
-        <path className="cursor" d={`M${Math.round(x(found)) + 0.5} ${TOP - 6}V${bottom}`} />
-      ) : null}
-      {aboutTime(anomaly) ? null : (
-        <Point anomaly={anomaly} x={x} y={y} left={left} right={right} unit={unit} />
-      )}
-    </>
-  );
-}
-
-type Scale = (value: number) => number;
-
-function Moment({
-  at,
-  words,
-  x,
-  left,
-  right,
-}: {
-  at: number;
-  words: string;
-  x: Scale;
-  left: number;
-  right: number;
-}) {
-  const text = `${words} ${clockSeconds(at)}`;
-  const wide = text.length * LETTER_PX;
-  const middle = Math.min(right - wide / 2, Math.max(left + wide / 2, x(at)));
-  return (
-    <text className="lab" x={middle} y={TOP - 10} textAnchor="middle">
-      {text}
-    </text>
-  );
-}
-
-interface LabelsProps {
-  anomaly: Anomaly;
-  learned: boolean;
-  limits: readonly number[];
-  left: number;
-  right: number;
-  x: Scale;
-  y: Scale;
-}
-
-/** The words of band and limits, at the left where the readings are still usual. */
-function Labels({ anomaly, learned, limits, left, right, x, y }: LabelsProps) {
-  const { evidence } = anomaly;
-  const expected = aboutTime(anomaly) ? null : anomaly.expected;
-  const room = x(Date.parse(anomaly.started_at)) - left;
-  const words: { key: string; at: number; text: string; above: boolean }[] = [];
-  if (expected) {
-    words.push(
-      {
-        key: "high",
-        at: expected.high,
-        text: `expected to ${evidenceNumber(anomaly, expected.high)}`,
-        above: true,
-      },
-      {
-        key: "low",
-        at: expected.low,
-        text: `expected from ${evidenceNumber(anomaly, expected.low)}`,
-        above: false,
-      },
-    );
-  }
-  words.splice(0, words.length, ...words.filter((word) => limits.includes(word.at)));
-  const usual = `usual ${evidenceNumber(anomaly, evidence.baseline_mean)} ± ${evidenceNumber(anomaly, evidence.baseline_spread)}`;
-  const clear = words.every((word) => Math.abs(y(word.at) - y(evidence.baseline_mean)) > 26);
-  if (learned && (clear || words.length === 0))
-    words.push({
-      key: "usual",
-      at: evidence.baseline_mean - evidence.baseline_spread * BAND_SPREADS,
-      text: usual,
-      above: false,
-    });
-  return words
-    .filter((word) => word.text.length * LETTER_PX + 12 < Math.max(room, right - left))
-    .map((word) => (
-      <text
-        key={word.key}
-        className="lab halo"
-        x={left + 6}
-        y={Math.min(HEIGHT - FOOT - 5, y(word.at) + (word.above ? -5 : 13))}
-      >
-        {word.text}
-      </text>
-    ));
-}
-
-/** Where it was detected: the reading that the finding names. */
-function Point({
-  anomaly,
-  x,
-  y,
-  left,
-  right,
-  unit,
-}: Omit<LabelsProps, "learned" | "limits"> & { unit: string | null | undefined }) {
-  const found = Date.parse(anomaly.detected_at);
-  const began = Date.parse(anomaly.started_at);
-  // Found long after, by data that came late: the point is where it began.
-  const at = x(found) <= right ? Math.max(found, began) : began;
-  const px = Math.min(right, Math.max(left, x(at)));
-  const py = y(anomaly.value);
-  const words = `${evidenceNumber(anomaly, anomaly.value)}${unit ? `\u00a0${unit}` : ""}`;
-  const before = px + words.length * 7 + 12 > right;
-  return (
-    <g>
-      <circle cx={px} cy={py} r="5.5" fill="none" stroke="var(--ink)" strokeWidth="1.5" />
-      <circle className="fink" cx={px} cy={py} r="2.2" />
-      <text
-        className="b halo"
-        x={before ? px - 10 : px + 10}
-        y={py - 8}
-        textAnchor={before ? "end" : "start"}
-      >
-        {words}
-      </text>
-    </g>
-  );
-}
-
 const ROWS_MOST = 120;
 
-function EvidenceTable({ anomaly, points }: { anomaly: Anomaly; points: readonly Pt[] }) {
+/** `inside`, `1.2 above`. */
+function againstBand(value: number, { band, unit }: Subject): string {
+  if (!band) return "–";
+  const away = value > band.high ? value - band.high : value < band.low ? band.low - value : 0;
+  return away === 0 ? "inside" : `${number(away, unit)} ${value > band.high ? "above" : "below"}`;
+}
+
+function EvidenceTable({
+  anomaly,
+  subject,
+  points,
+}: {
+  anomaly: Anomaly;
+  subject: Subject;
+  points: readonly Pt[];
+}) {
   const filled = points.filter(([, value]) => Number.isFinite(value));
   const every = Math.max(1, Math.ceil(filled.length / ROWS_MOST));
-  const { evidence } = anomaly;
   return (
     <div className="moments">
       <DataTable
-        label={`Evidence of ${sensorName(anomaly.sensor)}, ${anomaly.rule} at ${clockSeconds(anomaly.started_at)}, as table`}
+        label={`Evidence of ${sensorName(subject.sensor)}, ${anomaly.rule} at ${clockSeconds(anomaly.started_at)}, as table`}
         view={{
           columns: [
             { name: "At" },
-            { name: anomaly.unit ? `Value, ${anomaly.unit}` : "Value", right: true },
-            { name: "From usual", right: true },
+            { name: subject.unit ? `Value, ${subject.unit}` : "Value", right: true },
+            { name: "Band", right: true },
             { name: "Part" },
           ],
           rows: filled
@@ -484,10 +307,8 @@ function EvidenceTable({ anomaly, points }: { anomaly: Anomaly; points: readonly
               key: String(at),
               cells: [
                 moment(at, Date.now()).length > 5 ? `${moment(at, Date.now())}` : clockSeconds(at),
-                number(value, anomaly.unit),
-                evidence.baseline_spread > 0
-                  ? `${number((value - evidence.baseline_mean) / evidence.baseline_spread)}\u00a0×`
-                  : "–",
+                number(value, subject.unit),
+                againstBand(value, subject),
                 at >= Date.parse(anomaly.started_at) ? "finding" : "before",
               ],
             })),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Anomaly } from "../../api/types";
-import { contributionsOf, evidenceWindow, evidenceWords } from "./evidence";
+import { moment } from "../../ui/format";
+import { bandOf, contributionsOf, evidenceWindow, evidenceWords, gistWords, mainSensor } from "./evidence";
 
 const at = (s: number) => new Date(Date.parse("2026-11-19T14:00:00Z") + s * 1000).toISOString();
 
@@ -37,6 +38,36 @@ describe("the evidence", () => {
     expect(evidenceWords(silent, now)).toContain(
       "nothing came for 43\u00a0s, at most 10\u00a0s were in order.",
     );
+  });
+
+  it("of a process model names the sensor that shows it most and where it lay normally, never a wide room", () => {
+    const now = Date.parse(at(600));
+    const process = anomaly({
+      rule: "process",
+      value: 74.3,
+      unit: "°C",
+      expected: { low: -83.5, high: 233.6 },
+      evidence: { from: at(200), to: at(260), samples: 298, baseline_mean: 75.03, baseline_spread: 52.8 },
+      contributions: [
+        { sensor: "north/km-60/pressure", share: 0.9 },
+        { sensor: "north/km-60/flow", share: 0.1 },
+      ],
+      process: { model_version: 1, interval_s: 1, look: "level", t2: 27.7, q: 0.76, row_at: at(259) },
+    });
+    const sensor = mainSensor(process);
+    expect(sensor).toBe("north/km-60/pressure");
+    expect(bandOf(process, "bar")).toBeNull();
+    const normal = { low: 42.4, high: 42.8, from: Date.parse(at(-600)), to: Date.parse(at(0)) };
+    const band = bandOf(process, "bar", normal);
+    expect(band?.words).toBe("normal 42.40 to 42.80");
+    const words = evidenceWords(process, now, { sensor, unit: "bar", value: 41.912, band }, normal);
+    expect(words).toBe(
+      "The sensors of km 60 no longer go together as they do normally, since 14:03:20. km 60 pressure contributed most, 90\u00a0%: it read 41.91\u00a0bar. From 42.40 to 42.80\u00a0bar is normal, learned 19 Nov 13:50 to 14:00. Found 1\u00a0min after it began, at 14:04:20. Furthest beyond its limit: their lasting level (T² 27.7, Q 0.76).".replaceAll(
+        "19 Nov 13:50",
+        moment(normal.from, now),
+      ),
+    );
+    expect(gistWords(process)).not.toMatch(/±/);
   });
 
   it("begins before the first sign and ends after the last, also for data that came late", () => {
