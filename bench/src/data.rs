@@ -98,7 +98,8 @@ impl Plant {
     pub(crate) fn bodies(&mut self, rounds: i64) -> impl Iterator<Item = Vec<u8>> + '_ {
         let count = self.heads.len();
         let slices = count.div_ceil(BODY_LINES);
-        let per_body = if slices > 1 { 1 } else { (BODY_LINES / count).max(1) as i64 };
+        let most = (BODY_LINES / count).max(1) as i64;
+        let per_body = if slices > 1 { 1 } else { most.min(rounds.max(1)) };
         let steps = if slices > 1 { rounds } else { rounds / per_body };
         (0..steps).flat_map(move |_| 0..slices).map(move |slice| {
             if slices == 1 {

@@ -39,10 +39,10 @@ impl Sensors {
             }
             let registered = begun.elapsed().as_secs_f64();
             until_idle(server.pid(), Duration::from_secs(120))?;
-            // A server closes what was silent for long.
-            connection = server.connect()?;
             let rounds = (self.readings / sensors).max(1);
             let bodies: Vec<Vec<u8>> = plant.bodies(rounds as i64).collect();
+            // Not before: a server closes what was silent for long.
+            connection = server.connect()?;
             let (begun, cpu) = (Instant::now(), server.cpu_seconds()?);
             for body in &bodies {
                 deliver(&mut connection, PATH, body)?;
