@@ -10,6 +10,8 @@ use crate::series::{SeriesId, Span};
 const PAGE_SLOTS: usize = 8_192;
 const CHUNK_SLOTS_MIN: u32 = 2;
 const CHUNK_SLOTS_MAX: u32 = 512;
+/// From here on a chunk has memory of its own, which need not be cleared before it is written.
+const CHUNK_SLOTS_LARGE: u32 = 64;
 const NONE: u32 = u32::MAX;
 const EMPTY: Slot = Slot { at: 0, value: 0.0, tag: 0 };
 
@@ -17,6 +19,7 @@ const EMPTY: Slot = Slot { at: 0, value: 0.0, tag: 0 };
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     pages: Vec<Vec<Slot>>,
+    large: Vec<Vec<Slot>>,
     chunks: Vec<Chunk>,
     chains: Vec<Chain>,
     points: usize,
@@ -26,9 +29,16 @@ pub(super) struct Runs {
 
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
+    /// Place in the pages, or of the piece among the large ones.
     start: u32,
     slots: u32,
     next: u32,
+}
+
+impl Chunk {
+    fn is_large(self) -> bool {
+        self.slots >= CHUNK_SLOTS_LARGE
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,34 +60,52 @@ impl Runs {
         }
     }
 
-    /// Adds a reading of a sensor there is room for.
-    pub(super) fn push(&mut self, series: u32, slot: Slot) {
+    /// Adds readings of a sensor there is room for.
+    pub(super) fn extend(&mut self, series: u32, slots: impl ExactSizeIterator<Item = Slot>) {
         let mut chain = self.chains[series as usize];
-        if chain.free == 0 {
-            chain = self.grow(chain);
+        let (mut low, mut high) = self.times.unwrap_or((i64::MAX, i64::MIN));
+        let mut left = slots.len() as u32;
+        if left == 0 {
+            return;
         }
-        let chunk = self.chunks[chain.last as usize];
-        let place = (chunk.start + chunk.slots - chain.free) as usize;
-        self.pages[place / PAGE_SLOTS][place % PAGE_SLOTS] = slot;
-        chain.free -= 1;
-        chain.points += 1;
+        self.points += left as usize;
+        chain.points += left;
+        let mut slots = slots.inspect(|slot| {
+            low = low.min(slot.at);
+            high = high.max(slot.at);
+        });
+        while left > 0 {
+            if chain.free == 0 {
+                chain = self.grow(chain);
+            }
+            let count = chain.free.min(left);
+            self.fill(
+                self.chunks[chain.last as usize],
+                chain.free,
+                slots.by_ref().take(count as usize),
+            );
+            chain.free -= count;
+            left -= count;
+        }
+        drop(slots);
         self.chains[series as usize] = chain;
-        self.points += 1;
-        let (low, high) = self.times.unwrap_or((slot.at, slot.at));
-        self.times = Some((low.min(slot.at), high.max(slot.at)));
+        self.times = Some((low, high));
+    }
+
+    fn fill(&mut self, chunk: Chunk, free: u32, slots: impl Iterator<Item = Slot>) {
+        if chunk.is_large() {
+            self.large[chunk.start as usize].extend(slots);
+            return;
+        }
+        let place = (chunk.start + chunk.slots - free) as usize;
+        let page = &mut self.pages[place / PAGE_SLOTS][place % PAGE_SLOTS..];
+        page.iter_mut().zip(slots).for_each(|(cell, slot)| *cell = slot);
     }
 
     fn grow(&mut self, mut chain: Chain) -> Chain {
         let before = self.chunks.get(chain.last as usize).map_or(0, |chunk| chunk.slots);
         let slots = (before * 2).clamp(CHUNK_SLOTS_MIN, CHUNK_SLOTS_MAX);
-        let fits = |page: &Vec<Slot>| page.len() + slots as usize <= PAGE_SLOTS;
-        if !self.pages.last().is_some_and(fits) {
-            self.pages.push(Vec::with_capacity(PAGE_SLOTS));
-        }
-        let index = self.pages.len() - 1;
-        let page = &mut self.pages[index];
-        let start = (index * PAGE_SLOTS + page.len()) as u32;
-        page.resize(page.len() + slots as usize, EMPTY);
+        let start = self.room(slots);
         let id = self.chunks.len() as u32;
         self.chunks.push(Chunk { start, slots, next: NONE });
         match self.chunks.get_mut(chain.last as usize) {
@@ -87,6 +115,22 @@ impl Runs {
         chain.last = id;
         chain.free = slots;
         chain
+    }
+
+    fn room(&mut self, slots: u32) -> u32 {
+        if slots >= CHUNK_SLOTS_LARGE {
+            self.large.push(Vec::with_capacity(slots as usize));
+            return self.large.len() as u32 - 1;
+        }
+        let fits = |page: &Vec<Slot>| page.len() + slots as usize <= PAGE_SLOTS;
+        if !self.pages.last().is_some_and(fits) {
+            self.pages.push(Vec::with_capacity(PAGE_SLOTS));
+        }
+        let index = self.pages.len() - 1;
+        let page = &mut self.pages[index];
+        let start = (index * PAGE_SLOTS + page.len()) as u32;
+        page.resize(page.len() + slots as usize, EMPTY);
+        start
     }
 
     /// All readings.
@@ -134,9 +178,13 @@ impl<'a> Iterator for Slices<'a> {
     fn next(&mut self) -> Option<&'a [Slot]> {
         let chunk = self.runs.chunks.get(self.next as usize).filter(|_| self.left > 0)?;
         let used = chunk.slots.min(self.left);
-        let (page, start) = (chunk.start as usize / PAGE_SLOTS, chunk.start as usize % PAGE_SLOTS);
         self.next = chunk.next;
         self.left -= used;
+        let start = chunk.start as usize;
+        if chunk.is_large() {
+            return self.runs.large[start].get(..used as usize);
+        }
+        let (page, start) = (start / PAGE_SLOTS, start % PAGE_SLOTS);
         self.runs.pages[page].get(start..start + used as usize)
     }
 }
@@ -155,12 +203,11 @@ mod tests {
             let mut at = 0;
             for (series, count) in pushes {
                 runs.reserve(series as usize + 1);
-                for _ in 0..count {
-                    at += 1;
-                    let slot = Slot::new(at, at as f64, 0, 1);
-                    runs.push(series, slot);
-                    model[series as usize].push(slot);
-                }
+                let slots: Vec<_> =
+                    (at..at + count as i64).map(|at| Slot::new(at, at as f64, 0, 1)).collect();
+                at += count as i64;
+                runs.extend(series, slots.iter().copied());
+                model[series as usize].extend(slots);
             }
             prop_assert_eq!(runs.points(), model.iter().map(Vec::len).sum::<usize>());
             let with: Vec<u32> = (0..9).filter(|s| !model[*s as usize].is_empty()).collect();

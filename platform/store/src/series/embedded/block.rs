@@ -4,9 +4,7 @@
 use kernel::{Quality, Timestamp};
 
 use super::codec::{Rest, damaged};
-use super::column::{
-    COUNT_MAX, put_floats, put_ints, put_varint, read_floats, read_ints, read_varint,
-};
+use super::column::{put_varint, read_varint};
 use crate::series::{Point, SeriesError};
 
 /// Blocks aim at this many readings: pco's cost per block is small beside them, and one block
@@ -15,7 +13,6 @@ pub(super) const BLOCK_POINTS: usize = 4_096;
 /// A sensor with fewer readings than this in a file shares a block with others.
 pub(super) const BLOCK_POINTS_SMALL: usize = 1_024;
 
-const FORMAT: u8 = 2;
 const HOUR_MICROS: i64 = 3_600_000_000;
 /// Qualities from here on are bad.
 const BAD: u8 = 0x80;
@@ -214,36 +211,6 @@ fn hour_in(at: &[i64], most: usize) -> Option<usize> {
     (cut >= BLOCK_POINTS_SMALL).then_some(cut)
 }
 
-/// Compresses readings that are in order of time.
-///
-/// # Errors
-/// [`SeriesError::Damaged`] when the compressor refuses.
-pub(super) fn encode(columns: &Columns) -> Result<Vec<u8>, SeriesError> {
-    let mut out = Vec::with_capacity(64 + columns.len());
-    out.push(FORMAT);
-    put_varint(columns.len() as i64, &mut out);
-    put_ints(&columns.at, &mut out)?;
-    put_floats(&columns.value, &mut out)?;
-    put_quality(&columns.quality, &mut out);
-    Ok(out)
-}
-
-/// # Errors
-/// [`SeriesError::Damaged`] when the bytes are no block.
-pub(super) fn decode(bytes: &[u8]) -> Result<Columns, SeriesError> {
-    let mut rest = Rest(bytes);
-    let [format] = rest.array()?;
-    let count = usize::try_from(read_varint(&mut rest)?).unwrap_or(usize::MAX);
-    if format != FORMAT || count > COUNT_MAX {
-        return Err(damaged("the block has an unknown format"));
-    }
-    let mut columns = Columns::default();
-    read_ints(&mut rest, count, &mut columns.at)?;
-    read_floats(&mut rest, count, &mut columns.value)?;
-    columns.quality = read_quality(&mut rest, count)?;
-    Ok(columns)
-}
-
 /// Qualities come in long runs: (length, quality) pairs.
 pub(super) fn put_quality(quality: &[u8], out: &mut Vec<u8>) {
     for run in quality.chunk_by(|a, b| a == b) {
@@ -267,37 +234,7 @@ pub(super) fn read_quality(rest: &mut Rest<'_>, count: usize) -> Result<Vec<u8>,
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn columns() -> impl Strategy<Value = Columns> {
-        let value = prop_oneof![Just(0.0), -1e3..1e3f64, proptest::num::f64::NORMAL];
-        let quality = prop_oneof![4 => Just(0u8), 1 => Just(0x41), 1 => Just(0x85)];
-        proptest::collection::btree_map(-1_000_000i64..1_000_000, (value, quality), 1..200)
-            .prop_map(|map| {
-                let mut columns = Columns::default();
-                for (at, (value, quality)) in map {
-                    columns.push(at, value, quality);
-                }
-                columns
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn round_trips(columns in columns()) {
-            let bytes = encode(&columns).unwrap();
-            prop_assert_eq!(decode(&bytes).unwrap(), columns);
-        }
-
-        #[test]
-        fn a_cut_block_is_damaged(columns in columns(), keep in 0.0..1.0f64) {
-            let bytes = encode(&columns).unwrap();
-            let cut = (bytes.len() as f64 * keep) as usize;
-            prop_assert!(decode(&bytes[..cut]).is_err());
-        }
-    }
 
     #[test]
     fn bad_readings_stay_out_of_the_figures() {

@@ -6,6 +6,8 @@ use uuid::Uuid;
 use crate::series::{Batch, Offset, SeriesError, SeriesId};
 
 const FORMAT: u8 = 1;
+/// Bytes before the columns.
+const HEAD_BYTES_MAX: usize = 40;
 const HAS_CORRELATION: u8 = 1;
 /// Series ids fit two bytes.
 const NARROW_SERIES: u8 = 2;
@@ -13,6 +15,10 @@ const NARROW_SERIES: u8 = 2;
 const NARROW_TIMES: u8 = 4;
 /// Every quality is good, so none is stored.
 const ALL_GOOD: u8 = 8;
+/// Series stand run by run, each with its length.
+const RUNS: u8 = 16;
+/// Runs are stored when they are so long on average.
+const RUN_MIN: usize = 3;
 
 pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     let base = batch.at.first().copied().unwrap_or(0);
@@ -30,7 +36,11 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     if batch.quality.iter().all(|q| *q == 0) {
         flags |= ALL_GOOD;
     }
-    let mut out = Vec::with_capacity(40 + batch.len() * 21);
+    let runs = batch.runs().count();
+    if runs * RUN_MIN <= batch.len() {
+        flags |= RUNS;
+    }
+    let mut out = Vec::with_capacity(size(batch, flags, runs));
     out.push(FORMAT);
     out.push(flags);
     out.extend_from_slice(&(batch.len() as u32).to_le_bytes());
@@ -39,7 +49,13 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     if let Some(correlation) = batch.correlation {
         out.extend_from_slice(correlation.0.as_bytes());
     }
-    if flags & NARROW_SERIES == 0 {
+    if flags & RUNS != 0 {
+        out.extend_from_slice(&(runs as u32).to_le_bytes());
+        for (series, rows) in batch.runs() {
+            out.extend_from_slice(&series.0.to_le_bytes());
+            out.extend_from_slice(&(rows.len() as u32).to_le_bytes());
+        }
+    } else if flags & NARROW_SERIES == 0 {
         put(&mut out, &batch.series, |id| id.0.to_le_bytes());
     } else {
         put(&mut out, &batch.series, |id| (id.0 as u16).to_le_bytes());
@@ -54,6 +70,18 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
         out.extend_from_slice(&batch.quality);
     }
     out
+}
+
+/// Bytes that a batch takes at most.
+fn size(batch: &Batch, flags: u8, runs: usize) -> usize {
+    let series = match flags & (RUNS | NARROW_SERIES) {
+        0 => 4 * batch.len(),
+        NARROW_SERIES => 2 * batch.len(),
+        _ => 4 + 8 * runs,
+    };
+    let at = if flags & NARROW_TIMES == 0 { 8 } else { 4 };
+    let quality = usize::from(flags & ALL_GOOD == 0);
+    HEAD_BYTES_MAX + series + batch.len() * (at + size_of::<f64>() + quality)
 }
 
 /// Appends a column. The room is made first, so that the loop is a plain copy.
@@ -82,7 +110,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Batch, SeriesError> {
     } else {
         Some(CorrelationId(Uuid::from_bytes(rest.array()?)))
     };
-    let series = if flags & NARROW_SERIES == 0 {
+    let series = if flags & RUNS != 0 {
+        read_runs(&mut rest, len)?
+    } else if flags & NARROW_SERIES == 0 {
         rest.column(len, |b| SeriesId(u32::from_le_bytes(b)))?
     } else {
         rest.column(len, |b| SeriesId(u32::from(u16::from_le_bytes(b))))?
@@ -99,6 +129,26 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Batch, SeriesError> {
         return Err(damaged("the batch is longer than it says"));
     }
     Ok(Batch { received, correlation, series, at, value, quality })
+}
+
+fn read_runs(rest: &mut Rest<'_>, len: usize) -> Result<Vec<SeriesId>, SeriesError> {
+    let runs = u32::from_le_bytes(rest.array()?) as usize;
+    // Of all columns the times are there in any case; a length that they cannot have is none.
+    if len > rest.0.len() / 4 {
+        return Err(damaged("the batch is shorter than it says"));
+    }
+    let mut series = Vec::with_capacity(len);
+    for [a, b, c, d, rows @ ..] in rest.column(runs, |run: [u8; 8]| run)? {
+        let end = series.len().saturating_add(u32::from_le_bytes(rows) as usize);
+        if end > len {
+            return Err(damaged("the runs of a batch are longer than it says"));
+        }
+        series.resize(end, SeriesId(u32::from_le_bytes([a, b, c, d])));
+    }
+    if series.len() < len {
+        return Err(damaged("the runs of a batch are shorter than it says"));
+    }
+    Ok(series)
 }
 
 /// Covers the offset too, so that a batch in the wrong place is no batch.
@@ -143,13 +193,16 @@ mod tests {
 
     fn batches() -> impl Strategy<Value = Batch> {
         let reading = (
-            prop_oneof![0u32..9, any::<u32>()],
+            prop_oneof![Just(3u32), 0u32..9, any::<u32>()],
             prop_oneof![0i64..1_000_000, any::<i64>()],
             proptest::num::f64::NORMAL,
             prop_oneof![Just(0u8), any::<u8>()],
         );
         (any::<i64>(), any::<Option<u128>>(), proptest::collection::vec(reading, 0..40)).prop_map(
-            |(received, correlation, readings)| {
+            |(received, correlation, mut readings)| {
+                if received % 2 == 0 {
+                    readings.sort_by_key(|(series, ..)| *series);
+                }
                 let mut batch = Batch {
                     received: Timestamp::from_micros(received),
                     correlation: correlation.map(|id| CorrelationId(Uuid::from_u128(id))),

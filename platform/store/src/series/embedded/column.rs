@@ -4,7 +4,10 @@
 //!
 //! A column of integers is `base + i · step + unit · rest[i]`; only `rest` is compressed.
 
-use pco::{ChunkConfig, DeltaSpec, ModeSpec};
+use std::ops::Range;
+
+use pco::wrapped::{FileCompressor, FileDecompressor};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use super::codec::{Rest, damaged};
 use crate::series::SeriesError;
@@ -20,9 +23,9 @@ const WIDE: u8 = 2;
 const FLOATS: u8 = 0xff;
 /// Longest decimals looked for; longer ones are measured noise and no longer worth it.
 const PLACES_MAX: usize = 9;
-const POWERS: [f64; PLACES_MAX + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+pub(super) const POWERS: [f64; PLACES_MAX + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// Integers above this are not exact as floats.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+pub(super) const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Units that times come in, in µs.
 const UNITS: [i64; 2] = [1_000_000, 1_000];
 /// Steps are looked for among multiples of these, in µs.
@@ -32,8 +35,43 @@ const SAMPLES: usize = 128;
 /// More numbers than a column ever holds; a stored count above it is damage.
 pub(super) const COUNT_MAX: usize = 1 << 21;
 
-/// Writes times, counts or ids.
+/// Which part of a column is asked for. A column lies there in one piece, or in pages that
+/// decompress alone.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    /// Numbers in each page; none when the column is not cut.
+    pages: &'a [usize],
+    /// Of pages.
+    part: Range<usize>,
+    start: usize,
+    len: usize,
+}
+
+impl<'a> Wanted<'a> {
+    /// All of a column in one piece.
+    pub(super) fn whole(count: usize) -> Self {
+        Self { pages: &[], part: 0..0, start: 0, len: count }
+    }
+
+    /// Some pages of a column.
+    pub(super) fn pages(pages: &'a [usize], part: Range<usize>) -> Self {
+        let start = pages[..part.start].iter().sum();
+        let len = pages[part.clone()].iter().sum();
+        Self { pages, part, start, len }
+    }
+}
+
+/// Writes times, counts or ids in one piece.
 pub(super) fn put_ints(values: &[i64], out: &mut Vec<u8>) -> Result<(), SeriesError> {
+    put_ints_in(values, &[], out)
+}
+
+/// Writes times in pages of these sizes.
+pub(super) fn put_ints_in(
+    values: &[i64],
+    pages: &[usize],
+    out: &mut Vec<u8>,
+) -> Result<(), SeriesError> {
     let base = values.first().copied().unwrap_or(0);
     let (step, periodic) = step(values);
     let mut rest: Vec<i64> = values
@@ -47,7 +85,7 @@ pub(super) fn put_ints(values: &[i64], out: &mut Vec<u8>) -> Result<(), SeriesEr
     }
     let order = order(&rest);
     if order == 0 || !periodic || step % unit != 0 {
-        return put_rest((base, step, unit), &rest, (ModeSpec::Classic, order), out);
+        return put_rest((base, step, unit), &rest, (ModeSpec::Classic, order), pages, out);
     }
     // With readings missing here and there: which step of the grid, and how far from it. Half a
     // step more keeps jitter from falling into the step before.
@@ -59,13 +97,14 @@ pub(super) fn put_ints(values: &[i64], out: &mut Vec<u8>) -> Result<(), SeriesEr
     rest = whole.collect();
     let base = base.wrapping_sub(half.wrapping_mul(unit));
     let mode = ModeSpec::TryIntMult(beat.unsigned_abs());
-    put_rest((base, 0, unit), &rest, (mode, 1), out)
+    put_rest((base, 0, unit), &rest, (mode, 1), pages, out)
 }
 
 fn put_rest(
     (base, step, unit): (i64, i64, i64),
     rest: &[i64],
     (mode, order): (ModeSpec, usize),
+    pages: &[usize],
     out: &mut Vec<u8>,
 ) -> Result<(), SeriesError> {
     let (low, high) = rest.iter().fold((0, 0), |(low, high), r| (*r.min(&low), *r.max(&high)));
@@ -85,14 +124,12 @@ fn put_rest(
         .with_compression_level(COMPRESSION_LEVEL)
         .with_mode_spec(mode)
         .with_delta_spec(DeltaSpec::TryConsecutive(order));
-    let bytes = if narrow {
+    if narrow {
         let narrow: Vec<i32> = rest.iter().map(|r| *r as i32).collect();
-        pco::standalone::simple_compress(&narrow, &config)
+        compress(&narrow, config, pages, out)
     } else {
-        pco::standalone::simple_compress(rest, &config)
-    };
-    put_bytes(&bytes.map_err(refused)?, out);
-    Ok(())
+        compress(rest, config, pages, out)
+    }
 }
 
 /// Reads `count` integers into `out`.
@@ -101,31 +138,41 @@ pub(super) fn read_ints(
     count: usize,
     out: &mut Vec<i64>,
 ) -> Result<(), SeriesError> {
+    read_ints_of(rest, &Wanted::whole(count), out)
+}
+
+/// Reads part of a column of integers into `out` and steps over the others.
+pub(super) fn read_ints_of(
+    rest: &mut Rest<'_>,
+    wanted: &Wanted<'_>,
+    out: &mut Vec<i64>,
+) -> Result<(), SeriesError> {
     let [kind] = rest.array()?;
-    read_kind(kind, rest, count, out)
+    read_kind(kind, rest, wanted, out)
 }
 
 fn read_kind(
     kind: u8,
     rest: &mut Rest<'_>,
-    count: usize,
+    wanted: &Wanted<'_>,
     out: &mut Vec<i64>,
 ) -> Result<(), SeriesError> {
     let (base, step, unit) = (read_varint(rest)?, read_varint(rest)?, read_varint(rest)?);
+    let base = base.wrapping_add(step.wrapping_mul(wanted.start as i64));
     let whole = |i: usize, r: i64| {
         base.wrapping_add(step.wrapping_mul(i as i64)).wrapping_add(unit.wrapping_mul(r))
     };
     out.clear();
     match kind {
-        PLAIN => out.extend((0..count).map(|i| whole(i, 0))),
+        PLAIN => out.extend((0..wanted.len).map(|i| whole(i, 0))),
         NARROW => {
-            let mut narrow = vec![0i32; count];
-            decompress(rest, &mut narrow)?;
+            let mut narrow = vec![0i32; wanted.len];
+            decompress(rest, wanted, &mut narrow)?;
             out.extend(narrow.iter().enumerate().map(|(i, r)| whole(i, i64::from(*r))));
         }
         WIDE => {
-            out.resize(count, 0);
-            decompress(rest, out)?;
+            out.resize(wanted.len, 0);
+            decompress(rest, wanted, out)?;
             out.iter_mut().enumerate().for_each(|(i, r)| *r = whole(i, *r));
         }
         _ => return Err(damaged("a column of an unknown kind")),
@@ -133,19 +180,29 @@ fn read_kind(
     Ok(())
 }
 
-/// Writes values, each to be read back bit by bit.
+/// Writes values in one piece, each to be read back bit by bit.
 pub(super) fn put_floats(values: &[f64], out: &mut Vec<u8>) -> Result<(), SeriesError> {
+    put_floats_in(values, &[], out).map(drop)
+}
+
+/// Writes values in pages of these sizes. Returns their decimal places, when they are decimals.
+pub(super) fn put_floats_in(
+    values: &[f64],
+    pages: &[usize],
+    out: &mut Vec<u8>,
+) -> Result<Option<usize>, SeriesError> {
     if let Some((places, ints)) = decimals(values) {
         out.push(places as u8);
         let base = ints.first().copied().unwrap_or(0);
         let rest: Vec<i64> = ints.iter().map(|int| int - base).collect();
         let spec = (ModeSpec::Classic, order(&rest));
-        return put_rest((base, 0, 1), &rest, spec, out);
+        put_rest((base, 0, 1), &rest, spec, pages, out)?;
+        return Ok(Some(places));
     }
     out.push(FLOATS);
     let config = ChunkConfig::default().with_compression_level(COMPRESSION_LEVEL);
-    put_bytes(&pco::standalone::simple_compress(values, &config).map_err(refused)?, out);
-    Ok(())
+    compress(values, config, pages, out)?;
+    Ok(None)
 }
 
 /// Reads `count` values into `out`.
@@ -154,11 +211,20 @@ pub(super) fn read_floats(
     count: usize,
     out: &mut Vec<f64>,
 ) -> Result<(), SeriesError> {
+    read_floats_of(rest, &Wanted::whole(count), out)
+}
+
+/// Reads part of a column of values into `out` and steps over the others.
+pub(super) fn read_floats_of(
+    rest: &mut Rest<'_>,
+    wanted: &Wanted<'_>,
+    out: &mut Vec<f64>,
+) -> Result<(), SeriesError> {
     let [places] = rest.array()?;
     out.clear();
     if places == FLOATS {
-        out.resize(count, 0.0);
-        return decompress(rest, out);
+        out.resize(wanted.len, 0.0);
+        return decompress(rest, wanted, out);
     }
     let power =
         *POWERS.get(usize::from(places)).ok_or_else(|| damaged("a column of unknown decimals"))?;
@@ -166,13 +232,13 @@ pub(super) fn read_floats(
     if kind == NARROW {
         // The common case in one pass, without a column of integers in between.
         let (base, _, _) = (read_varint(rest)?, read_varint(rest)?, read_varint(rest)?);
-        let mut narrow = vec![0i32; count];
-        decompress(rest, &mut narrow)?;
+        let mut narrow = vec![0i32; wanted.len];
+        decompress(rest, wanted, &mut narrow)?;
         out.extend(narrow.iter().map(|r| base.wrapping_add(i64::from(*r)) as f64 / power));
         return Ok(());
     }
     let mut ints = Vec::new();
-    read_kind(kind, rest, count, &mut ints)?;
+    read_kind(kind, rest, wanted, &mut ints)?;
     out.extend(ints.iter().map(|int| *int as f64 / power));
     Ok(())
 }
@@ -292,16 +358,60 @@ fn read_bytes<'a>(rest: &mut Rest<'a>) -> Result<&'a [u8], SeriesError> {
     rest.take(len)
 }
 
-fn decompress<T: pco::data_types::Number>(
-    rest: &mut Rest<'_>,
-    out: &mut [T],
+fn compress<T: pco::data_types::Number>(
+    numbers: &[T],
+    config: ChunkConfig,
+    pages: &[usize],
+    out: &mut Vec<u8>,
 ) -> Result<(), SeriesError> {
-    let progress =
-        pco::standalone::simple_decompress_into(read_bytes(rest)?, out).map_err(refused)?;
-    if progress.n_processed != out.len() || !progress.finished {
-        return Err(damaged("a column has another length than its block"));
+    if pages.is_empty() {
+        put_bytes(&pco::standalone::simple_compress(numbers, &config).map_err(refused)?, out);
+        return Ok(());
+    }
+    let config = config.with_paging_spec(PagingSpec::Exact(pages.to_vec()));
+    let file = FileCompressor::default();
+    let head = file.write_header(Vec::new()).map_err(refused)?;
+    let mut chunk = file.chunk_compressor(numbers, &config).map_err(refused)?;
+    put_bytes(&chunk.write_meta(head).map_err(refused)?, out);
+    let mut bytes = Vec::new();
+    for page in 0..pages.len() {
+        bytes.clear();
+        bytes = chunk.write_page(page, bytes).map_err(refused)?;
+        put_bytes(&bytes, out);
     }
     Ok(())
+}
+
+/// Fills `out` with what is wanted and steps over the rest of the column.
+fn decompress<T: pco::data_types::Number>(
+    rest: &mut Rest<'_>,
+    wanted: &Wanted<'_>,
+    out: &mut [T],
+) -> Result<(), SeriesError> {
+    let bytes = read_bytes(rest)?;
+    if wanted.pages.is_empty() {
+        let progress = pco::standalone::simple_decompress_into(bytes, out).map_err(refused)?;
+        return all(progress.finished && progress.n_processed == out.len());
+    }
+    let (file, meta) = FileDecompressor::new(bytes).map_err(refused)?;
+    let (mut chunk, _) = file.chunk_decompressor::<T, _>(meta).map_err(refused)?;
+    let mut left = out;
+    for (index, size) in wanted.pages.iter().enumerate() {
+        let bytes = read_bytes(rest)?;
+        if !wanted.part.contains(&index) {
+            continue;
+        }
+        let (page, later) = left.split_at_mut(*size);
+        let mut pages = chunk.page_decompressor(bytes, *size).map_err(refused)?;
+        let progress = pages.read(page).map_err(refused)?;
+        all(progress.finished && progress.n_processed == *size)?;
+        left = later;
+    }
+    Ok(())
+}
+
+fn all(read: bool) -> Result<(), SeriesError> {
+    if read { Ok(()) } else { Err(damaged("a column has another length than its block")) }
 }
 
 /// Zigzag and seven bits a byte.

@@ -4,12 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::{self, Columns, Slot};
+use super::block::{Columns, Slot};
 use super::codec::damaged;
 use super::days::Days;
 use super::memory::in_order;
 use super::packed::{Minutes, Packed};
 use super::segment::{Entry, IndexBlock, Opened, Segment, Table};
+use super::stretch::Block;
 use crate::series::SeriesError;
 
 /// The last blocks used stay decoded: neighbouring sensors share them.
@@ -197,16 +198,39 @@ impl<'a> Cursor<'a> {
 
     /// The readings of a block; `None` when they are damaged.
     pub(super) fn load(&self, piece: &Piece) -> Result<Option<Columns>, SeriesError> {
+        let Some(block) = self.block(piece)? else { return Ok(None) };
+        self.read(piece, &block, 0..block.len())
+    }
+
+    /// A block, not decompressed; `None` when it is damaged.
+    pub(super) fn block(&self, piece: &Piece) -> Result<Option<Block>, SeriesError> {
         let Part { segment, opened, .. } = &self.parts[piece.part];
         let entry = &piece.entry;
         sound(self.days, segment, entry, || {
-            let columns = block::decode(&opened.bytes(entry)?)?;
-            let ends = (columns.at.first().copied(), columns.at.last().copied());
-            let wanted = (entry.count as usize, Some(entry.from), Some(entry.to));
-            if (columns.len(), ends.0, ends.1) != wanted {
-                return Err(damaged("the block does not match its index"));
+            let block = Block::open(opened.bytes(entry)?)?;
+            let alike = block.count() == entry.count as usize;
+            if alike { Ok(block) } else { Err(damaged("the block does not match its index")) }
+        })
+    }
+
+    /// The readings of some stretches of a block; `None` when they are damaged.
+    pub(super) fn read(
+        &self,
+        piece: &Piece,
+        block: &Block,
+        part: Range<usize>,
+    ) -> Result<Option<Columns>, SeriesError> {
+        let entry = &piece.entry;
+        sound(self.days, &self.parts[piece.part].segment, entry, || {
+            let columns = block.read(part.clone())?;
+            let ends = (columns.at.first(), columns.at.last());
+            let begins = part.start > 0 || ends.0 == Some(&entry.from);
+            let stops = part.end < block.len() || ends.1 == Some(&entry.to);
+            if begins && stops {
+                Ok(columns)
+            } else {
+                Err(damaged("the block does not match its index"))
             }
-            Ok(columns)
         })
     }
 

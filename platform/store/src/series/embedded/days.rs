@@ -14,8 +14,8 @@ use super::segment::{Entry, Head, Opened, Segment, SegmentWriter};
 use crate::series::{DAMAGE_LISTED_MAX, Damage, Offset, SeriesError, SeriesId};
 
 pub(super) const DAY_MICROS: i64 = 86_400_000_000;
-/// Files held open between questions.
-const OPEN_MAX: usize = 256;
+/// Files held open between questions: a year of days, and those of today.
+const OPEN_MAX: usize = 512;
 /// Memory for the roots of those files.
 const OPEN_BYTES_MAX: usize = 16 << 20;
 /// How often a question starts again because compaction took its files away.

@@ -14,10 +14,9 @@ use super::days::start_of;
 use super::{Durability, SENSORS_MAX};
 use crate::series::{Corrected, Damage, Offset, SeriesError, SeriesId};
 
-/// Raised whenever an older binary could misread the files.
-const FORMAT: i64 = 2;
-/// Days were SQLite files too; they are moved over on open.
-const FORMAT_OLD: i64 = 1;
+/// Raised whenever an older binary could misread the files. Format 1 had days in SQLite files
+/// too, which are moved over on open; format 2 had blocks in one piece, which are read as they are.
+const FORMAT: i64 = 3;
 /// The other connections are our own and brief; this only bridges a checkpoint.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -93,8 +92,8 @@ impl LogFile {
             log.add_checksums(table)?;
         }
         match log.meta("format")? {
-            None | Some(FORMAT_OLD) => log.set_meta("format", FORMAT)?,
             Some(FORMAT) => {}
+            None | Some(..FORMAT) => log.set_meta("format", FORMAT)?,
             Some(other) => {
                 let reason = format!("log.db has format {other}; this program reads {FORMAT}");
                 return Err(SeriesError::Damaged { reason });

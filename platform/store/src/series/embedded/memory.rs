@@ -55,26 +55,26 @@ impl Memory {
     pub(super) fn apply(&mut self, offset: Offset, batch: &Batch) {
         let sensors = batch.series.iter().map(|id| id.0 as usize + 1).max().unwrap_or(0);
         self.active.reserve(sensors);
-        for (i, id) in batch.series.iter().enumerate() {
-            let slot = Slot::new(batch.at[i], batch.value[i], batch.quality[i], offset.0);
-            self.active.push(id.0, slot);
-        }
-        self.note_latest(offset, batch, sensors);
-        self.applied = self.applied.max(offset);
-    }
-
-    fn note_latest(&mut self, offset: Offset, batch: &Batch, sensors: usize) {
         if self.latest.len() < sensors {
             self.latest.resize(sensors, None);
         }
-        for (i, id) in batch.series.iter().enumerate() {
-            let latest = &mut self.latest[id.0 as usize];
-            let newer =
-                latest.is_none_or(|known| (known.at, known.offset()) <= (batch.at[i], offset.0));
-            if newer {
-                *latest = Some(Slot::new(batch.at[i], batch.value[i], batch.quality[i], offset.0));
+        for (id, rows) in batch.runs() {
+            let slot = |i| Slot::new(batch.at[i], batch.value[i], batch.quality[i], offset.0);
+            self.note_latest(id, rows.clone().map(slot));
+            self.active.extend(id.0, rows.map(slot));
+        }
+        self.applied = self.applied.max(offset);
+    }
+
+    fn note_latest(&mut self, id: SeriesId, slots: impl Iterator<Item = Slot>) {
+        let mut latest = self.latest[id.0 as usize];
+        for slot in slots {
+            let order = |slot: Slot| (slot.at, slot.offset());
+            if latest.is_none_or(|known| order(known) <= order(slot)) {
+                latest = Some(slot);
             }
         }
+        self.latest[id.0 as usize] = latest;
     }
 
     pub(super) fn latest(&self, id: SeriesId) -> Option<Slot> {

@@ -29,6 +29,7 @@ mod scrub;
 mod seal;
 mod segment;
 mod series;
+mod stretch;
 mod wal;
 mod walk;
 mod writer;

@@ -15,13 +15,16 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::block::{self, BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Figures, Summary, cuts};
+use super::block::{BLOCK_POINTS, BLOCK_POINTS_SMALL, Columns, Figures, Summary, cuts};
 use super::codec::{Rest, damaged};
 use super::packed::{MINUTE_MICROS, Minute, Minutes, Packed, minutes_of};
+use super::stretch;
 use crate::series::{Offset, SeriesError};
 
-/// Raised whenever an older binary could misread the files. Format 1 were SQLite files.
-const FORMAT: u32 = 2;
+/// Raised whenever an older binary could misread the files. Format 1 were SQLite files; blocks of
+/// format 2 were in one piece.
+const FORMAT: u32 = 3;
+const FORMAT_OLDEST: u32 = 2;
 const MAGIC: &[u8; 8] = b"pvsegmnt";
 const HEAD_BYTES: usize = 48;
 const ENTRY_BYTES: usize = 88;
@@ -79,7 +82,7 @@ impl Head {
     fn from_bytes(bytes: &[u8]) -> Result<Self, SeriesError> {
         let mut rest = Rest(checked(bytes, "the head")?);
         let (magic, format) = (rest.take(8)?, u32::from_le_bytes(rest.array()?));
-        if magic != MAGIC || format != FORMAT {
+        if magic != MAGIC || !(FORMAT_OLDEST..=FORMAT).contains(&format) {
             return Err(damaged("the file has an unknown format"));
         }
         Ok(Self {
@@ -297,7 +300,7 @@ impl SegmentWriter {
             len: 0,
             checksum: 0,
         };
-        self.block(Table::Dense, entry, &block::encode(columns)?)
+        self.block(Table::Dense, entry, &stretch::encode(columns)?)
     }
 
     /// Adds the minute figures of all the readings that the segment has of one sensor.

@@ -84,11 +84,11 @@ pub(super) fn walk_day(
                 continue;
             }
         }
-        let columns = cursor.load(piece)?.unwrap_or_default();
-        let part = part_of(&columns, from, to);
         let more = if inside.is_empty() {
-            sink.take_columns(&columns, part)
+            by_stretches(cursor, piece, (from, to), sink)?
         } else {
+            let columns = cursor.load(piece)?.unwrap_or_default();
+            let part = part_of(&columns, from, to);
             interleave(&columns, part, inside, cursor.rank(piece.part), sink)
         };
         if !more {
@@ -231,11 +231,49 @@ fn read_part(
         return Ok(());
     }
     for piece in run.iter().filter(|piece| piece.entry.from < to && piece.entry.to >= from) {
-        let columns = cursor.load(piece)?.unwrap_or_default();
-        let part = part_of(&columns, from, to);
-        sink.take_columns(&columns, part);
+        by_stretches(cursor, piece, (from, to), sink)?;
     }
     Ok(())
+}
+
+/// Takes `[from, to)` of a block: stretches that lie wholly in it by their figures where those
+/// do, the others reading by reading. Returns false when the sink has enough.
+fn by_stretches(
+    cursor: &Cursor<'_>,
+    piece: &Found,
+    (from, to): (i64, i64),
+    sink: &mut impl Sink,
+) -> Result<bool, SeriesError> {
+    let Some(block) = cursor.block(piece)? else { return Ok(true) };
+    let whole = piece.entry.summary();
+    let stretch = |index| block.summary(&whole, index);
+    let inside = |one: &Summary| from <= one.first && one.last < to;
+    let mut index = 0;
+    while index < block.len() {
+        let one = stretch(index);
+        if one.last < from || one.first >= to {
+            index += 1;
+            continue;
+        }
+        if inside(&one) && sink.takes(&one) {
+            if !sink.take(Piece::Figures(one.first, &one.figures)) {
+                return Ok(false);
+            }
+            index += 1;
+            continue;
+        }
+        let read = (index + 1..block.len())
+            .map(stretch)
+            .take_while(|next| next.first < to && !(inside(next) && sink.takes(next)));
+        let end = index + 1 + read.count();
+        let columns = cursor.read(piece, &block, index..end)?.unwrap_or_default();
+        let part = part_of(&columns, from, to);
+        if !sink.take_columns(&columns, part) {
+            return Ok(false);
+        }
+        index = end;
+    }
+    Ok(true)
 }
 
 fn floor(at: i64) -> i64 {
