@@ -6,6 +6,7 @@ pub mod embedded;
 mod error;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,16 @@ impl Batch {
         self.at.push(point.at.as_micros());
         self.value.push(point.value);
         self.quality.push(point.quality.to_byte());
+    }
+
+    /// The readings that follow each other and are of one sensor.
+    pub fn runs(&self) -> impl Iterator<Item = (SeriesId, Range<usize>)> + '_ {
+        let mut start = 0;
+        self.series.chunk_by(|a, b| a == b).map(move |run| {
+            let rows = start..start + run.len();
+            start = rows.end;
+            (run[0], rows)
+        })
     }
 }
 
