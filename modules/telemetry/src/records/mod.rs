@@ -1,6 +1,7 @@
 //! Telemetry's tables: sensors, anomalies, and what the detectors wrote down.
 
 mod anomalies;
+mod damage;
 mod detectors;
 mod processes;
 mod sensors;
@@ -10,6 +11,7 @@ use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
 
 pub(crate) use anomalies::{AnomalyFilter, anomalies, one_anomaly, record_anomaly, standing};
+pub(crate) use damage::{DamageAlarm, damage_alarms, end_damage_alarm, put_damage_alarm};
 #[cfg(test)]
 pub(crate) use detectors::forget_detectors;
 pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
@@ -49,7 +51,11 @@ pub(crate) fn migrations() -> Vec<Migration> {
             .chain(processes::indexes().into_iter().map(Change::Index))
             .collect(),
     };
-    vec![first, sources, processes]
+    let damage = Migration {
+        name: "telemetry_0004_damage_alarms",
+        changes: vec![Change::Table(damage::table())],
+    };
+    vec![first, sources, processes, damage]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.

@@ -1,19 +1,21 @@
-//! Watches for stored readings that failed their checksum and tells whom it concerns, once.
+//! Watches for stored readings that failed their checksum and tells whom it concerns, once, and
+//! when nothing damaged is left.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bus::{TaskContext, TaskError};
 use kernel::{EventDraft, SensorKey, Timestamp};
 use sense::Origin;
 use serde::Serialize;
-use store::series::{Damage, SeriesId};
+use store::series::{DAMAGE_LISTED_MAX, Damage, SeriesId, SeriesStatus};
 use uuid::Uuid;
 
 use super::Telemetry;
 use crate::error::TelemetryError;
 use crate::events::ANOMALY_DETECTED;
 use crate::model::{AnomalyState, Severity};
-use crate::records;
+use crate::records::{self, DamageAlarm};
 
 /// How far damage has been told, among the checkpoints.
 const TOLD: &str = "series-integrity";
@@ -39,6 +41,7 @@ struct StorageDamaged {
     score: f64,
     started_at: Timestamp,
     detected_at: Timestamp,
+    cleared_at: Option<Timestamp>,
     origin: Origin,
     /// What was damaged: file, place and event times.
     damage: Damage,
@@ -57,11 +60,36 @@ impl StorageDamaged {
             score: 0.0,
             started_at: damage.found,
             detected_at: damage.found,
+            cleared_at: None,
             origin: Origin::Real,
             // Series ids mean nothing outside the store.
             damage: Damage { series: None, ..damage.clone() },
         }
     }
+}
+
+impl StorageDamaged {
+    /// What is remembered until it is over.
+    fn kept(&self) -> Result<DamageAlarm, TelemetryError> {
+        Ok(DamageAlarm {
+            anomaly_id: self.anomaly_id,
+            damage_id: self.damage.id,
+            sensor: self.sensor.clone(),
+            lost_until: self.damage.to,
+            body: serde_json::to_value(self)
+                .map_err(|source| TelemetryError::Encoding { what: "damage", source })?,
+        })
+    }
+}
+
+/// Whether the damage that an alarm is about is still in service. The store lists only the newest;
+/// of others it is over when their day is older than what is kept.
+fn is_left(alarm: &DamageAlarm, status: &SeriesStatus, kept_from: Option<Timestamp>) -> bool {
+    let oldest = status.damage.first().filter(|_| status.damage.len() >= DAMAGE_LISTED_MAX);
+    if oldest.is_some_and(|oldest| alarm.damage_id < oldest.id) {
+        return kept_from.is_none_or(|from| alarm.lost_until >= from);
+    }
+    status.damage.iter().any(|one| one.id == alarm.damage_id)
 }
 
 impl Telemetry {
@@ -76,7 +104,8 @@ impl Telemetry {
                 _ = timer.tick() => {}
             }
             let told = self.tell_damage().await?;
-            context.handle.progress(told, 0);
+            let ended = self.end_damage().await?;
+            context.handle.progress(told + ended, 0);
         }
     }
 
@@ -95,11 +124,48 @@ impl Telemetry {
                 let draft = EventDraft::new(ANOMALY_DETECTED, alarm.sensor.as_str(), &alarm)
                     .map_err(|source| TelemetryError::Encoding { what: "damage", source })?;
                 self.bus.publish(&tx, "telemetry", draft).await?;
+                records::put_damage_alarm(&tx, &alarm.kept()?).await?;
             }
         }
         records::save_checkpoint(&tx, TOLD, last.id + 1).await?;
         tx.commit().await?;
         Ok(fresh.len() as u64)
+    }
+
+    /// Ends the alarms of sensors of whose damage nothing is left. Alerts go by sensor, so an alarm
+    /// waits for the others of its sensor.
+    async fn end_damage(&self) -> Result<u64, TelemetryError> {
+        let standing = records::damage_alarms(&self.records).await?;
+        if standing.is_empty() {
+            return Ok(0);
+        }
+        let status = self.series.status().await?;
+        let now = self.clock.now();
+        let kept_from = self.settings.retention.map(|kept| now.minus(kept));
+        let left: HashSet<SensorKey> = standing
+            .iter()
+            .filter(|alarm| is_left(alarm, &status, kept_from))
+            .map(|alarm| alarm.sensor.clone())
+            .collect();
+        let over: Vec<DamageAlarm> =
+            standing.into_iter().filter(|alarm| !left.contains(&alarm.sensor)).collect();
+        if over.is_empty() {
+            return Ok(0);
+        }
+        let tx = self.records.begin().await?;
+        for alarm in &over {
+            let mut said = alarm.body.clone();
+            if let Some(fields) = said.as_object_mut() {
+                fields.insert("state".to_owned(), AnomalyState::Cleared.name().into());
+                fields.insert("cleared_at".to_owned(), now.to_string().into());
+            }
+            let draft = EventDraft::new(ANOMALY_DETECTED, alarm.sensor.as_str(), &said)
+                .map_err(|source| TelemetryError::Encoding { what: "damage", source })?;
+            self.bus.publish(&tx, "telemetry", draft).await?;
+            records::end_damage_alarm(&tx, alarm.anomaly_id).await?;
+        }
+        tx.commit().await?;
+        Ok(over.len() as u64)
     }
 
     /// The sensors that may have lost readings.
@@ -184,5 +250,58 @@ mod tests {
         assert_eq!(event.subject, "north/p-1/pressure");
         assert_eq!((&event.data["rule"], &event.data["state"]), (&RULE.into(), &"active".into()));
         assert_eq!(event.data["damage"]["from"], START.to_string());
+
+        assert_eq!(telemetry.end_damage().await.unwrap(), 0, "the day is still there");
+        let later = START.plus(Duration::from_secs(3 * 86_400));
+        assert_eq!(series.retain(later).await.unwrap(), 1);
+        assert_eq!(telemetry.end_damage().await.unwrap(), 1);
+        assert_eq!(telemetry.end_damage().await.unwrap(), 0, "ended already");
+        let events = site.bus.read(Offset(0), &filter, 10).await.unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[1].1.data["state"], "cleared");
+        assert_eq!(events[1].1.data["anomaly_id"], events[0].1.data["anomaly_id"]);
+    }
+
+    #[test]
+    fn what_the_store_no_longer_lists_is_over_unless_it_lists_only_the_newest() {
+        let at = |day: u64| START.plus(Duration::from_secs(day * 86_400));
+        let damage = |id: u64| Damage {
+            id,
+            file: String::new(),
+            place: None,
+            series: None,
+            from: at(0),
+            to: at(0),
+            reason: String::new(),
+            found: at(0),
+        };
+        let alarm = DamageAlarm {
+            anomaly_id: Uuid::nil(),
+            damage_id: 3,
+            sensor: SensorKey::new(STORE).unwrap(),
+            lost_until: at(5),
+            body: serde_json::Value::Null,
+        };
+        let mut status = SeriesStatus { damage: vec![damage(3), damage(4)], ..status() };
+        assert!(is_left(&alarm, &status, None));
+        status.damage.remove(0);
+        assert!(!is_left(&alarm, &status, None));
+        status.damage = (4..4 + DAMAGE_LISTED_MAX as u64).map(damage).collect();
+        assert!(is_left(&alarm, &status, None));
+        assert!(is_left(&alarm, &status, Some(at(5))));
+        assert!(!is_left(&alarm, &status, Some(at(6))));
+    }
+
+    fn status() -> SeriesStatus {
+        SeriesStatus {
+            sensors: 0,
+            last: store::series::Offset(0),
+            unsealed: 0,
+            bytes_on_disk: 0,
+            quarantined: 0,
+            damage: Vec::new(),
+            held: std::collections::BTreeMap::new(),
+            fault: None,
+        }
     }
 }
