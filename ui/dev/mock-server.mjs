@@ -6,6 +6,7 @@ import path from "node:path";
 import { buckets, points, sensorOf, sensors, stuckAt } from "./plant.mjs";
 import * as feed from "./sources.mjs";
 import * as state from "./state.mjs";
+import * as system from "./system.mjs";
 
 const option = (name, fallback) => {
   const at = process.argv.indexOf(`--${name}`);
@@ -664,23 +665,14 @@ const server = http.createServer((request, response) => {
     : url.pathname === "/api/v2/write"
       ? write(request, response)
       : url.pathname === "/health"
-        ? sendJson(response, 200, {
-            status: "ok",
-            version: "0.1.0",
-            uptime_sec: 86_400,
-            checks: {
-              cache: { status: "ok", detail: "not configured" },
-              database: { status: "ok", detail: "sqlite answers" },
-              event_bus: { status: "ok", detail: "log at 1204" },
-              mqtt: { status: "ok", detail: "not configured" },
-              series: { status: "ok", detail: "25 sensors, 6218592 bytes" },
-            },
-          })
-        : url.pathname === "/events"
-          ? events(response)
-          : url.pathname === "/"
-            ? response.writeHead(302, { location: "/app/" }).end()
-            : file(response, url);
+        ? sendJson(response, 200, system.health())
+        : url.pathname === "/metrics"
+          ? response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(system.metrics())
+          : url.pathname === "/events"
+            ? events(response)
+            : url.pathname === "/"
+              ? response.writeHead(302, { location: "/app/" }).end()
+              : file(response, url);
   Promise.resolve(handled).catch((error) => {
     process.stderr.write(`${error.stack}\n`);
     if (!response.headersSent)

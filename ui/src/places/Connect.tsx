@@ -6,6 +6,7 @@ import { Agents } from "../modules/system/Agents";
 import { DeadLetters } from "../modules/system/DeadLetters";
 import { Doctor } from "../modules/system/Doctor";
 import { Keys } from "../modules/system/Keys";
+import { Store } from "../modules/system/Store";
 import { ConnectData } from "../modules/telemetry/sources/ConnectData";
 import { FlowFigure } from "../modules/telemetry/sources/Flow";
 import { headline } from "../modules/telemetry/sources/model";
@@ -94,7 +95,7 @@ export function Connect() {
         ) : (
           <Panel title="Where the data goes">
             {list.isPending ? (
-              <Loading what="Reading the flow" height={326} />
+              <Loading what="Reading the flow" height={346} />
             ) : (
               <Empty title={list.data ? "Nothing flows yet" : "The flow is not known"} picture="bars">
                 From every source through validation into the store, and on to whoever reads: drawn with the
@@ -111,10 +112,13 @@ export function Connect() {
       <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
         <DeadLetters />
         <Doctor />
-        <Keys />
+        <Store flow={list.data?.flow} />
       </div>
       <div className="cols connect" style={{ ...SIDE, alignItems: "start" }}>
-        <Agents />
+        <div className="stack">
+          <Agents />
+          <Keys />
+        </div>
         <ReadElsewhere />
       </div>
       {chosen && !editing ? (

@@ -25,8 +25,8 @@ interface Place {
   desk?: boolean;
 }
 
-/** A count of three digits needs the room of the longer name. */
-const MANY = 99;
+/** A count of two digits needs the room of the longer name. */
+const MANY = 9;
 
 function Places({ onMore }: { onMore: () => void }) {
   const alerts = useQuery(alertsQuery).data?.items ?? [];

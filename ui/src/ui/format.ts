@@ -77,6 +77,13 @@ export function quantity(value: number | null | undefined, unit?: string | null)
   return unit ? `${number(value, unit)}${NBSP}${unit}` : number(value, unit);
 }
 
+/** `14.7 MB` */
+export function bytes(n: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const step = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));
+  return `${(n / 1000 ** step).toFixed(step > 0 ? 1 : 0)} ${units[step]}`;
+}
+
 export function percent(share: number): string {
   const value = share * 100;
   return `${value !== 0 && Math.abs(value) < 10 ? value.toFixed(1) : value.toFixed(0)}${NBSP}%`;

@@ -69,8 +69,9 @@ export function Agents() {
             <tbody>
               {shown.map((agent) => (
                 <tr key={agent.name}>
-                  <td className="k nowrap" title={agent.name}>
-                    {agent.title.replaceAll("`", "")} <span className="sm dim">{agent.module}</span>
+                  <td className="k wide-nowrap" title={agent.name}>
+                    {agent.title.replaceAll("`", "")}{" "}
+                    <span className="sm dim hide-phone">{agent.module}</span>
                   </td>
                   <td className="nowrap">
                     <span className="rowf nw tight">

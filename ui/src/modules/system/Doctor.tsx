@@ -8,7 +8,7 @@ import {
   type Source,
   sourcesQuery,
 } from "../../api/sources";
-import { age, duration, plural, sentence } from "../../ui/format";
+import { age, bytes, duration, plural, sentence } from "../../ui/format";
 import { Tick } from "../../ui/Icon";
 import { Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
@@ -38,11 +38,17 @@ const NAMES: Record<string, string> = {
 
 const BYTES = /\b(\d{4,}) bytes\b/;
 
-function bytes(n: number): string {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
-  const step = Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));
-  return `${(n / 1000 ** step).toFixed(step > 0 ? 1 : 0)} ${units[step]}`;
-}
+/** What the checks say, as people say it. */
+const readable = (detail: string): string =>
+  detail
+    .replace(BYTES, (_all, n) => bytes(Number(n)))
+    .replace(
+      /\b(\d{4,}) (sensors|readings|events)\b/g,
+      (_all, n, what) => `${Number(n).toLocaleString("en-US")} ${what}`,
+    )
+    .replace(/^log at (\d+)$/, (_all, n) => `${Number(n).toLocaleString("en-US")} events written`)
+    .replace(/^sqlite answers$/, "SQLite answers")
+    .replace(/^not configured$/, "not used here");
 
 function clockFinding(skew: number | null): Finding[] {
   if (skew === null) return [];
@@ -66,12 +72,13 @@ export function findings(
   agents: readonly Agent[] | undefined,
   letters: number | undefined,
 ): Finding[] {
-  // Of the sources this page knows more than the one line of the server.
-  const told = Object.entries(said.health.checks).filter(([name]) => name !== "sources" || !sources?.length);
+  // Of the sources, those of MQTT among them, this page knows more than one line of the server.
+  const known = new Set(sources?.length ? ["sources", "mqtt"] : []);
+  const told = Object.entries(said.health.checks).filter(([name]) => !known.has(name));
   const out: Finding[] = told.map(([name, check]) => ({
     name: NAMES[name] ?? sentence(name.replaceAll("_", " ")),
     standing: check.status,
-    detail: check.detail.replace(BYTES, (_all, n) => bytes(Number(n))),
+    detail: readable(check.detail),
   }));
   out.push(...clockFinding(said.skew_ms));
   if (sources && sources.length > 0) {

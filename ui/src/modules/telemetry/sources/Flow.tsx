@@ -3,7 +3,7 @@ import { Figure } from "../../../ui/Figure";
 import { age } from "../../../ui/format";
 import { isCalm, protocolName, rate, readerName, sourceName, summary } from "./model";
 
-const HEIGHT = 326;
+const HEIGHT = 346;
 const TOP = 44;
 const BAR = 200;
 const NODE = 8;
@@ -47,7 +47,10 @@ export function inlets(sources: readonly Source[]): Inlet[] {
     const sum = rest.reduce((all, door) => all + door.rate, 0);
     shown.push({ key: "rest", name: `${rest.length} more`, rate: sum, state: "live" });
   }
-  return [...shown, ...quiet.slice(0, MOST_QUIET)];
+  const unseen = quiet.length - MOST_QUIET;
+  const silent = unseen > 1 ? quiet.slice(0, MOST_QUIET) : quiet.slice(0, MOST_QUIET + 1);
+  if (unseen > 1) silent.push({ key: "quiet", name: `${unseen} more`, rate: 0, state: "in trouble" });
+  return [...shown, ...silent];
 }
 
 const f1 = (value: number) => value.toFixed(1);
@@ -65,7 +68,6 @@ export function FlowFigure({ sources, flow }: { sources: readonly Source[]; flow
       meta="readings per second"
       summary={summary(sources, flow)}
       height={HEIGHT}
-      sideways={() => 0}
       table={() => ({
         columns: [
           { name: "Part" },
@@ -85,7 +87,7 @@ export function FlowFigure({ sources, flow }: { sources: readonly Source[]; flow
           })),
           { key: "validate", cells: ["Validate", "received", rate(flow.received_per_s), "–"] },
           { key: "refused", cells: ["Validate", "refused", rate(flow.refused_per_s), "–"] },
-          { key: "store", cells: ["Store", "fsynced", rate(flow.stored_per_s), "–"] },
+          { key: "store", cells: ["Store", "on disk", rate(flow.stored_per_s), "–"] },
           ...flow.readers.map((reader) => ({
             key: `reader ${reader.name}`,
             cells: [readerName(reader.name), "reads", rate(reader.per_s), lagWords(reader.lag_ms) ?? "–"],
@@ -101,32 +103,54 @@ export function FlowFigure({ sources, flow }: { sources: readonly Source[]; flow
 const lagWords = (ms: number | null): string | null =>
   ms === null ? null : ms < 1000 ? `${Math.round(ms)}\u00a0ms` : age(ms);
 
-function Drawing({ width, sources, flow }: { width: number; sources: readonly Source[]; flow: Flow }) {
-  const all = inlets(sources);
+/** Narrower than this there is room for the names alone beside the nodes. */
+const NARROW_PX = 560;
+const NARROW_LEFT = 100;
+const NARROW_RIGHT = 108;
+
+/** Where the four columns stand. */
+function columns(
+  width: number,
+  all: readonly Inlet[],
+  flow: Flow,
+): readonly [number, number, number, number] {
+  if (width < NARROW_PX) {
+    const inner = width - NARROW_LEFT - NARROW_RIGHT;
+    return [NARROW_LEFT, NARROW_LEFT + inner * 0.36, NARROW_LEFT + inner * 0.7, width - NARROW_RIGHT];
+  }
   const left = Math.max(112, ...all.map(labelWidth));
   const right = Math.max(120, ...flow.readers.map((each) => 24 + LETTER_PX * readerWords(each).words.length));
   const last = width - right;
-  const xs = [left, Math.max(left + 90, width * 0.42), Math.min(width * 0.66, last - 60), last] as const;
+  return [left, Math.max(left + 90, width * 0.42), Math.min(width * 0.66, last - 60), last];
+}
+
+function Drawing({ width, sources, flow }: { width: number; sources: readonly Source[]; flow: Flow }) {
+  const all = inlets(sources);
+  const narrow = width < NARROW_PX;
+  const xs = columns(width, all, flow);
   const sum = all.reduce((rates, inlet) => rates + inlet.rate, 0);
   return (
     <>
       <path className="fline" d={ribbon(xs[1] + NODE, TOP, TOP + BAR, xs[2], TOP, TOP + BAR)} />
-      <Inlets all={all} sum={sum} x0={xs[0]} x1={xs[1]} />
+      <Inlets all={all} sum={sum} x0={xs[0]} x1={xs[1]} narrow={narrow} />
       <Stage
         x={xs[1]}
+        y={TOP}
         name="Validate"
         words={`${rate(flow.received_per_s)}, refused ${rate(flow.refused_per_s)}`}
       />
       <Stage
         x={xs[2]}
-        name="Store, fsynced"
+        // Side by side the words of both would not fit.
+        y={narrow ? TOP + BAR + 44 : TOP}
+        name="On disk"
         words={
           flow.bytes_per_reading == null
             ? rate(flow.stored_per_s)
             : `${flow.bytes_per_reading.toFixed(2)} bytes each`
         }
       />
-      <Outlets flow={flow} x0={xs[2]} x1={xs[3]} />
+      <Outlets flow={flow} x0={xs[2]} x1={xs[3]} narrow={narrow} />
     </>
   );
 }
@@ -137,21 +161,35 @@ const LETTER_PX = 6.5;
 const labelWidth = (inlet: Inlet): number =>
   18 + LETTER_PX * (inlet.name.length + (inlet.rate > 0 ? 7 : inlet.state.length + 2));
 
-function Stage({ x, name, words }: { x: number; name: string; words: string }) {
+function Stage({ x, y, name, words }: { x: number; y: number; name: string; words: string }) {
   return (
     <g>
       <rect className="fls" x={x} y={TOP} width={NODE} height={BAR} rx="1" />
-      <text className="m" x={x + NODE / 2} y={TOP - 22} textAnchor="middle">
+      <text className="m" x={x + NODE / 2} y={y - 22} textAnchor="middle">
         {name}
       </text>
-      <text x={x + NODE / 2} y={TOP - 7} textAnchor="middle">
+      <text x={x + NODE / 2} y={y - 7} textAnchor="middle">
         {words}
       </text>
     </g>
   );
 }
 
-function Inlets({ all, sum, x0, x1 }: { all: readonly Inlet[]; sum: number; x0: number; x1: number }) {
+/** As much of a name as there is room for beside a node. */
+const cut = (name: string, most: number): string =>
+  name.length > most ? `${name.slice(0, most - 1)}…` : name;
+
+const NARROW_LETTERS = 13;
+
+interface InletsProps {
+  all: readonly Inlet[];
+  sum: number;
+  x0: number;
+  x1: number;
+  narrow: boolean;
+}
+
+function Inlets({ all, sum, x0, x1, narrow }: InletsProps) {
   const k = sum > 0 ? BAR / sum : 0;
   const heights = all.map((inlet) => (inlet.rate > 0 ? Math.max(LEAST, inlet.rate * k) : LEAST));
   const used = heights.reduce((total, h) => total + h, 0);
@@ -177,6 +215,7 @@ function Inlets({ all, sum, x0, x1 }: { all: readonly Inlet[]; sum: number; x0: 
         quiet={quiet}
         x0={x0}
         x1={x1}
+        narrow={narrow}
       />
     );
   });
@@ -192,9 +231,10 @@ interface NodeProps {
   quiet: number;
   x0: number;
   x1: number;
+  narrow: boolean;
 }
 
-function InletNode({ inlet, top, h, slot, share, quiet, x0, x1 }: NodeProps) {
+function InletNode({ inlet, top, h, slot, share, quiet, x0, x1, narrow }: NodeProps) {
   const middle = top + h / 2;
   const tall = h > TALL;
   const words = inlet.rate > 0 ? rate(inlet.rate) : inlet.state;
@@ -226,12 +266,16 @@ function InletNode({ inlet, top, h, slot, share, quiet, x0, x1 }: NodeProps) {
       {tall ? (
         <>
           <text className="m" x={x0 - 10} y={middle - 3} textAnchor="end">
-            {inlet.name}
+            {narrow ? cut(inlet.name, NARROW_LETTERS) : inlet.name}
           </text>
           <text x={x0 - 10} y={middle + 13} textAnchor="end">
             {words}
           </text>
         </>
+      ) : narrow ? (
+        <text className="m" x={x0 - 10} y={middle + 4} textAnchor="end">
+          {cut(inlet.name, NARROW_LETTERS)}
+        </text>
       ) : (
         <text x={x0 - 10} y={middle + 4} textAnchor="end">
           <tspan>{words}</tspan>
@@ -265,7 +309,14 @@ function shareOf(reader: FlowReader, readers: readonly FlowReader[]): number {
 /** Room for the two lines of a reader's label. */
 const READER_SLOT = 34;
 
-function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
+interface OutletsProps {
+  flow: Flow;
+  x0: number;
+  x1: number;
+  narrow: boolean;
+}
+
+function Outlets({ flow, x0, x1, narrow }: OutletsProps) {
   const readers = [...flow.readers].sort((a, b) => b.per_s - a.per_s).slice(0, 7);
   if (readers.length === 0)
     return (
@@ -293,7 +344,7 @@ function Outlets({ flow, x0, x1 }: { flow: Flow; x0: number; x1: number }) {
         <path className="fline" d={ribbon(x0 + NODE, at, at + slot, x1, top, top + h)} />
         <rect className="fls" x={x1} y={top} width={NODE} height={h} rx="1" />
         <text className="m" x={x1 + NODE + 10} y={top + h / 2 - 2}>
-          {readerName(reader.name)}
+          {narrow ? cut(readerName(reader.name), NARROW_LETTERS) : readerName(reader.name)}
         </text>
         <text className={behind ? "b" : undefined} x={x1 + NODE + 10} y={top + h / 2 + 13}>
           {words}

@@ -10,6 +10,7 @@ import { ProblemNote } from "../../../ui/Note";
 import { extent, linePath, niceTicks, TimeGrid } from "../../../ui/svg";
 import { useNow } from "../../../ui/time";
 import { toast } from "../../../ui/toasts";
+import { adviceFor } from "./advice";
 import { disagreement, protocolName, rate, sourceName } from "./model";
 import { ratePoints, StateWords } from "./SourcesTable";
 
@@ -43,15 +44,7 @@ export function SourceDrawer({ source, onClose, onEdit, onRemoved }: Props) {
           </span>
           <Steer source={source} onEdit={onEdit} onRemove={() => setRemoving(true)} />
         </div>
-        <Disagrees source={source} />
-        {source.last_error ? (
-          <div className="note">
-            <span className="t">
-              <b>Last error, {moment(source.last_error.at, now)}</b>
-              <span className="breaks">{source.last_error.message}</span>
-            </span>
-          </div>
-        ) : null}
+        <Trouble source={source} now={now} />
         <RatePlot source={source} />
         <Facts source={source} now={now} />
         <Settings source={source} />
@@ -63,20 +56,27 @@ export function SourceDrawer({ source, onClose, onEdit, onRemoved }: Props) {
   );
 }
 
-function Disagrees({ source }: { source: Source }) {
+/** What is wrong and what to do; what the other end said, word for word, below it. */
+function Trouble({ source, now }: { source: Source; now: number }) {
   const wants = disagreement(source);
-  if (!wants) return null;
+  const advice = adviceFor(source, now);
+  if (!wants && !advice && !source.last_error) return null;
+  const error = source.last_error;
   return (
     <div className="note">
       <span className="t">
         <b>
-          It {wants} and is {source.state}.
+          {advice ? `${advice.what}.` : wants ? `It ${wants} and is ${source.state}.` : "All is well again."}
         </b>
-        <span>
-          {source.state === "failing"
-            ? "Plainview keeps trying by itself. The last error says whether the other end or the settings are to blame."
-            : "Plainview keeps trying until both agree. Nothing needs to be done here."}
-        </span>
+        {advice?.fix ? <span>{advice.fix}</span> : null}
+        {source.state === "failing" || source.state === "waiting" || wants ? (
+          <span>Plainview keeps trying by itself.</span>
+        ) : null}
+        {error ? (
+          <span className="sm dim breaks">
+            Last error, {moment(error.at, now)}: {error.message}
+          </span>
+        ) : null}
       </span>
     </div>
   );

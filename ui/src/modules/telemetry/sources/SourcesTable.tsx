@@ -1,11 +1,13 @@
+import { Fragment } from "react";
 import type { Source } from "../../../api/sources";
-import { age } from "../../../ui/format";
+import { age, moment } from "../../../ui/format";
 import { useSteps } from "../../../ui/More";
 import { Empty } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
 import { Spark } from "../../../ui/svg";
 import { useNow } from "../../../ui/time";
-import { disagreement, isCalm, protocolName, rate, sourceName, worstFirst } from "./model";
+import { adviceFor } from "./advice";
+import { disagreement, isCalm, isIdle, protocolName, rate, sourceName, worstFirst } from "./model";
 
 const MINUTE = 60_000;
 
@@ -25,7 +27,7 @@ export function StateWords({ source }: { source: Source }) {
     <span className="rowf nw tight">
       <i className={DOT[source.state]} />
       <span>
-        {loud ? <b>{source.state}</b> : source.state}
+        {loud ? <b>{source.state}</b> : isIdle(source) ? "idle" : source.state}
         {wants ? <span className="dim">, {wants}</span> : null}
       </span>
     </span>
@@ -94,50 +96,79 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
               <th scope="col" className="r">
                 Lag
               </th>
-              <th scope="col">Last error</th>
+              <th scope="col" className="r">
+                Refused
+              </th>
             </tr>
           </thead>
           <tbody>
             {shown.map((source) => (
-              <tr key={source.id} data-source={source.id}>
-                <td className="k nowrap">
-                  <button
-                    type="button"
-                    className="linky plain"
-                    aria-haspopup="dialog"
-                    onClick={() => onOpen(source.id)}
-                  >
-                    {sourceName(source)}
-                  </button>
-                </td>
-                <td className="nowrap hide-phone">{protocolName(source.protocol)}</td>
-                <td className="mono cut hide-phone" title={source.address}>
-                  {source.address || "–"}
-                </td>
-                <td className="nowrap">
-                  <StateWords source={source} />
-                </td>
-                <td>
-                  <Spark
-                    points={ratePoints(source, now)}
-                    window={{ from: now - 60 * MINUTE, to: now }}
-                    least={Math.max(1, ...source.rates) * 0.3}
-                  />
-                </td>
-                <td className="r">{rate(source.rate_per_s)}</td>
-                <td className="r nowrap">
-                  {source.newest_at ? age(now - Date.parse(source.newest_at)) : "–"}
-                </td>
-                <td className="r nowrap">{source.lag_ms == null ? "–" : age(source.lag_ms)}</td>
-                <td className="cut" title={source.last_error?.message}>
-                  {source.last_error ? source.last_error.message : <span className="dim">–</span>}
-                </td>
-              </tr>
+              <SourceRow key={source.id} source={source} now={now} onOpen={onOpen} />
             ))}
           </tbody>
         </table>
       </section>
       {more}
     </Panel>
+  );
+}
+
+function SourceRow({ source, now, onOpen }: { source: Source; now: number; onOpen: (id: string) => void }) {
+  const advice = adviceFor(source, now);
+  return (
+    <Fragment>
+      <tr data-source={source.id}>
+        <td className="k cut">
+          <button
+            type="button"
+            className="linky plain"
+            aria-haspopup="dialog"
+            title={source.name}
+            onClick={() => onOpen(source.id)}
+          >
+            {sourceName(source)}
+          </button>
+        </td>
+        <td className="nowrap hide-phone">{protocolName(source.protocol)}</td>
+        <td className="mono cut hide-phone" title={source.address}>
+          {source.address || "–"}
+        </td>
+        <td className="nowrap">
+          <StateWords source={source} />
+        </td>
+        <td>
+          <Spark
+            points={ratePoints(source, now)}
+            window={{ from: now - 60 * MINUTE, to: now }}
+            least={Math.max(1, ...source.rates) * 0.3}
+          />
+        </td>
+        <td className="r">{rate(source.rate_per_s)}</td>
+        <td className="r nowrap">{source.newest_at ? age(now - Date.parse(source.newest_at)) : "–"}</td>
+        <td className="r nowrap">{source.lag_ms == null ? "–" : age(source.lag_ms)}</td>
+        <td className="r">{source.refused.toLocaleString("en-US")}</td>
+      </tr>
+      {advice ? (
+        <tr className="why">
+          <td colSpan={9}>
+            <p className="stay">
+              <b>{advice.what}.</b>
+              {advice.fix ? (
+                <>
+                  {" "}
+                  <span className="dim">Do:</span> {advice.fix}
+                </>
+              ) : null}
+              {source.last_error && source.state !== "silent" ? (
+                <span className="sr">
+                  {" "}
+                  Last error {moment(source.last_error.at, now)}: {source.last_error.message}
+                </span>
+              ) : null}
+            </p>
+          </td>
+        </tr>
+      ) : null}
+    </Fragment>
   );
 }

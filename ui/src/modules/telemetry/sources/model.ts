@@ -27,11 +27,15 @@ const WORST_FIRST: readonly SourceState[] = ["failing", "silent", "waiting", "co
 /** An agent that sent fewer readings has no rhythm yet that it could fall out of: somebody tried a door. */
 const RHYTHM_LEAST = 3;
 
+/** Files come when somebody hands one in: between them nobody is silent. */
+export const isIdle = (source: Source): boolean => source.protocol === "file" && source.state === "silent";
+
 /** It is as somebody wants it to be. */
 export const isCalm = (source: Source): boolean =>
   source.reconciled &&
   (source.state === "live" ||
     source.state === "stopped" ||
+    isIdle(source) ||
     (source.kind === "agent" && source.readings < RHYTHM_LEAST));
 
 export function worstFirst(a: Source, b: Source): number {
@@ -87,10 +91,11 @@ export function headline(sources: readonly Source[], flow: Flow, now: number): s
   return `${amount}. ${first}${more}.`;
 }
 
-/** Desired against actual, when they disagree. */
+/** Desired against actual, when they disagree. That one which fails should run needs no words. */
 export function disagreement(source: Source): string | null {
   if (source.reconciled || source.desired == null) return null;
-  return source.desired === "running" ? "should run" : "should be stopped";
+  if (source.desired === "stopped") return "should be stopped";
+  return source.state === "stopped" ? "should run" : null;
 }
 
 export function summary(sources: readonly Source[], flow: Flow): string {
