@@ -8,6 +8,7 @@ mod grid;
 mod process;
 mod watch;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use kernel::{CorrelationId, SensorKey, SensorKind, Timestamp};
@@ -101,52 +102,66 @@ pub(crate) struct Shard {
     chains: Chains,
 }
 
-/// The rows of one batch, chained sensor by sensor.
+/// The runs of one batch, chained sensor by sensor.
 #[derive(Debug, Default)]
 struct Chains {
-    /// First and last row of each sensor of the shard; [`NO_ROW`] between batches.
+    /// First and last run of each sensor of the shard; [`NO_RUN`] between batches.
     ends: Vec<(u32, u32)>,
-    /// The row after this one, of the same sensor.
-    next: Vec<u32>,
-    /// Sensors of this batch, in order of their first row.
+    runs: Vec<Run>,
+    /// Sensors of this batch, in order of their first run.
     slots: Vec<usize>,
     walked: usize,
 }
 
-const NO_ROW: u32 = u32::MAX;
+/// Rows that follow each other and are of one sensor.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: u32,
+    end: u32,
+    /// The run after this one, of the same sensor.
+    next: u32,
+}
+
+const NO_RUN: u32 = u32::MAX;
 
 impl Chains {
-    fn begin(&mut self, rows: usize) {
-        self.next.clear();
-        self.next.resize(rows, NO_ROW);
+    fn begin(&mut self) {
+        self.runs.clear();
         self.slots.clear();
         self.walked = 0;
     }
 
-    fn add(&mut self, slot: usize, row: u32) {
+    fn add(&mut self, slot: usize, rows: Range<usize>) {
         if slot >= self.ends.len() {
-            self.ends.resize(slot + 1, (NO_ROW, NO_ROW));
+            self.ends.resize(slot + 1, (NO_RUN, NO_RUN));
         }
+        let run = self.runs.len() as u32;
+        self.runs.push(Run { start: rows.start as u32, end: rows.end as u32, next: NO_RUN });
         let (first, last) = &mut self.ends[slot];
-        if *first == NO_ROW {
-            (*first, *last) = (row, row);
+        if *first == NO_RUN {
+            (*first, *last) = (run, run);
             self.slots.push(slot);
         } else {
-            self.next[*last as usize] = row;
-            *last = row;
+            self.runs[*last as usize].next = run;
+            *last = run;
         }
     }
 
-    /// The first row of the next sensor.
-    fn next_chain(&mut self) -> Option<u32> {
+    /// The next sensor and its first run.
+    fn next_chain(&mut self) -> Option<(usize, u32)> {
         let slot = *self.slots.get(self.walked)?;
         self.walked += 1;
-        let (first, _) = std::mem::replace(&mut self.ends[slot], (NO_ROW, NO_ROW));
-        Some(first)
+        let (first, _) = std::mem::replace(&mut self.ends[slot], (NO_RUN, NO_RUN));
+        Some((slot, first))
     }
 
-    fn after(&self, row: u32) -> Option<u32> {
-        Some(self.next[row as usize]).filter(|next| *next != NO_ROW)
+    fn rows(&self, run: u32) -> Range<usize> {
+        let Run { start, end, .. } = self.runs[run as usize];
+        start as usize..end as usize
+    }
+
+    fn after(&self, run: u32) -> Option<u32> {
+        Some(self.runs[run as usize].next).filter(|next| *next != NO_RUN)
     }
 }
 
@@ -223,17 +238,18 @@ impl Shard {
         outcome: &mut Outcome,
     ) {
         let mut chains = std::mem::take(&mut self.chains);
-        chains.begin(batch.len());
-        for (row, id) in batch.series.iter().enumerate() {
-            if self.owns(*id) {
-                chains.add(self.slot(*id), row as u32);
+        chains.begin();
+        for (id, rows) in batch.runs() {
+            if self.owns(id) {
+                chains.add(self.slot(id), rows);
             }
         }
-        while let Some(first) = chains.next_chain() {
-            let mut row = Some(first);
-            while let Some(this) = row {
-                self.judge(offset, batch, this as usize, subject, outcome);
-                row = chains.after(this);
+        while let Some((slot, first)) = chains.next_chain() {
+            let mut run = Some(first);
+            while let Some(this) = run {
+                let rows = chains.rows(this);
+                self.judge(offset, batch, slot, rows, subject, outcome);
+                run = chains.after(this);
             }
         }
         self.chains = chains;
@@ -243,19 +259,20 @@ impl Shard {
         &mut self,
         offset: Offset,
         batch: &Batch,
-        row: usize,
+        slot: usize,
+        rows: Range<usize>,
         subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
         outcome: &mut Outcome,
     ) {
-        let id = batch.series[row];
-        let slot = self.slot(id);
+        let id = batch.series[rows.start];
         if self.watches[slot].is_none() {
             let Some(subject) = subject(id) else { return };
             self.watches[slot] = Some(Box::new(Watch::new(subject)));
         }
         let Some(watch) = self.watches[slot].as_deref_mut() else { return };
-        if watch.observe(offset, batch, row) {
-            outcome.judged += 1;
+        let count = rows.len() as u64;
+        if watch.observe(offset, batch, rows) {
+            outcome.judged += count;
             outcome.said.extend(watch.said().map(|effect| Said { series: id, effect }));
             if !watch.fresh {
                 watch.fresh = true;

@@ -415,7 +415,11 @@ impl Fleet {
     pub(crate) fn run(&mut self, batches: &[(Offset, Arc<Batch>)]) -> Vec<(AssetKey, Effect)> {
         let mut said = Vec::new();
         for (offset, batch) in batches {
-            for row in 0..batch.len() {
+            // A batch may hold its readings sensor by sensor; a row of an asset is one of time.
+            let modelled = batch.runs().filter(|(id, _)| self.places.contains_key(id));
+            let mut rows: Vec<usize> = modelled.flat_map(|(_, rows)| rows).collect();
+            rows.sort_by_key(|row| batch.at[*row]);
+            for row in rows {
                 let Some(places) = self.places.get(&batch.series[row]) else { continue };
                 for (key, input) in places {
                     let Some(watch) = self.assets.get_mut(key) else { continue };

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use kernel::{CorrelationId, Quality, SensorKey, Timestamp};
@@ -143,8 +144,9 @@ impl Watch {
         self.said.drain(..)
     }
 
-    /// Judges one row; false when it is part of the state already, or the sensor is not judged.
-    pub(super) fn observe(&mut self, offset: Offset, batch: &Batch, row: usize) -> bool {
+    /// Judges rows of a batch that are all of this sensor; false when they are part of the state
+    /// already, or the sensor is not judged.
+    pub(super) fn observe(&mut self, offset: Offset, batch: &Batch, rows: Range<usize>) -> bool {
         if offset <= self.applied && self.unsaved.is_none_or(|first| offset < first) {
             return false;
         }
@@ -153,6 +155,11 @@ impl Watch {
         if !self.subject.judged {
             return false;
         }
+        rows.for_each(|row| self.judge(batch, row));
+        true
+    }
+
+    fn judge(&mut self, batch: &Batch, row: usize) {
         let at = Timestamp::from_micros(batch.at[row]);
         let value = batch.value[row];
         let lag = batch.received.micros_since(at).unsigned_abs() / 1_000_000;
@@ -173,7 +180,6 @@ impl Watch {
         if !self.standing.is_empty() {
             self.escalate(&verdict, value, batch.received);
         }
-        true
     }
 
     /// Takes the present level for normal: somebody looked and said so. What stands against the

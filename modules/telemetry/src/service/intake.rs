@@ -9,7 +9,7 @@ use store::series::{Batch, Point, SeriesId};
 
 use super::Telemetry;
 use super::counters::add;
-use super::registry::{Entry, class_index, is_present};
+use super::registry::{Entry, Now, class_index, is_present};
 use crate::error::TelemetryError;
 use crate::model::Sensor;
 use crate::sense::{Fault, Known, Seen, Valid, judge};
@@ -66,23 +66,50 @@ impl Intake {
     ) -> Result<(), Fault> {
         fits_origin(&entry.sensor, self.origin)?;
         entry.with_now(|now| {
-            let Valid { point, duplicate } = judge(&entry.known, now.seen, self.received)?;
-            if now.seen.is_none_or(|seen| seen.at <= point.at) {
-                now.seen = Some(Seen { at: point.at, value: point.value });
-            }
-            if now.delivery.0 != self.number {
-                now.delivery = (self.number, self.newest.len());
-                self.newest.push((entry.id, point));
-            } else if let Some((_, newest)) = self.newest.get_mut(now.delivery.1)
-                && (newest.at <= point.at && is_present(point) || !is_present(*newest))
-            {
-                *newest = point;
-            }
-            self.duplicates += u64::from(duplicate);
-            self.by_quality[class_index(point.quality)] += 1;
-            self.batch.push(entry.id, point);
+            let valid = judge(&entry.known, now.seen, self.received)?;
+            self.keep(entry.id, now, valid);
             Ok(())
         })
+    }
+
+    /// Judges readings of a registered sensor, each with the number it has for its sender, and keeps
+    /// those that nothing is wrong with.
+    fn offer_all(
+        &mut self,
+        entry: &Entry,
+        points: impl Iterator<Item = (u32, Point)>,
+        mut refuse: impl FnMut(u32, Fault),
+    ) {
+        let Err(fault) = fits_origin(&entry.sensor, self.origin) else {
+            entry.with_now(|now| {
+                for (number, point) in points {
+                    match judge(point, &entry.known, now.seen, self.received) {
+                        Ok(valid) => self.keep(entry.id, now, valid),
+                        Err(fault) => refuse(number, fault),
+                    }
+                }
+            });
+            return;
+        };
+        points.for_each(|(number, _)| refuse(number, fault.clone()));
+    }
+
+    fn keep(&mut self, id: SeriesId, now: &mut Now, valid: Valid) {
+        let Valid { point, duplicate } = valid;
+        if now.seen.is_none_or(|seen| seen.at <= point.at) {
+            now.seen = Some(Seen { at: point.at, value: point.value });
+        }
+        if now.delivery.0 != self.number {
+            now.delivery = (self.number, self.newest.len());
+            self.newest.push((id, point));
+        } else if let Some((_, newest)) = self.newest.get_mut(now.delivery.1)
+            && (newest.at <= point.at && is_present(point) || !is_present(*newest))
+        {
+            *newest = point;
+        }
+        self.duplicates += u64::from(duplicate);
+        self.by_quality[class_index(point.quality)] += 1;
+        self.batch.push(id, point);
     }
 }
 
@@ -170,22 +197,26 @@ impl Telemetry {
     ) -> Result<(Rows, Receipt), TelemetryError> {
         let mut rows = Rows::default();
         let mut intake = self.intake(&head, known.at.len());
+        // Sensor by sensor, each in the order of its lines: so they are judged, kept and sealed.
+        let mut order: Vec<(u32, u32)> = known.handle.iter().copied().zip(0..).collect();
+        order.sort();
+        let mut refused = Vec::new();
         self.registry.with_ids(|by_id| {
-            for row in 0..known.at.len() {
-                let at = Timestamp::from_micros(known.at[row]);
-                let point = Point { at, value: known.value[row], quality: Quality::Good };
-                let offered = match by_id.get(known.handle[row] as usize) {
+            for run in order.chunk_by(|(a, _), (b, _)| a == b) {
+                let points = run.iter().map(|(_, row)| (*row, point(known, *row)));
+                match by_id.get(run[0].0 as usize) {
                     Some(Some(entry)) => {
-                        intake.offer(entry, |sensor, seen, now| judge(point, sensor, seen, now))
+                        intake.offer_all(entry, points, |row, fault| refused.push((row, fault)));
                     }
-                    _ => Err(Fault { field: "sensor", reason: "it is not registered".to_owned() }),
-                };
-                if let Err(Fault { field, reason }) = offered {
-                    let field = if field == "at" { "timestamp" } else { field };
-                    rows.refuse(known.line[row] as usize, field, reason);
+                    _ => refused.extend(points.map(|(row, _)| (row, unregistered()))),
                 }
             }
         });
+        refused.sort_by_key(|(row, _)| *row);
+        for (row, Fault { field, reason }) in refused {
+            let field = if field == "at" { "timestamp" } else { field };
+            rows.refuse(known.line[row as usize] as usize, field, reason);
+        }
         let newest_at = intake.newest_at();
         let (accepted, offset) = self.store(intake).await?;
         self.sources.heard(&head.source, head.received, (accepted, rows.refused_total), newest_at);
@@ -205,6 +236,19 @@ impl Telemetry {
             }
         }
     }
+}
+
+fn point(known: &KnownRows, row: u32) -> Point {
+    let row = row as usize;
+    Point {
+        at: Timestamp::from_micros(known.at[row]),
+        value: known.value[row],
+        quality: Quality::Good,
+    }
+}
+
+fn unregistered() -> Fault {
+    Fault { field: "sensor", reason: "it is not registered".to_owned() }
 }
 
 /// What a simulation says must not be mixed into what a plant says.

@@ -282,7 +282,7 @@ impl RuleBook {
             aspect: Some(sight.surprise.aspect),
             severity: self.score_peak,
             observed: sight.surprise.aspect_observed,
-            expected: Some(sight.surprise.aspect_expected),
+            expected: Some(sight.surprise.aspect_expected()),
             limit: None,
         };
         let since = self.score_rose_at.unwrap_or(sight.at);
@@ -382,7 +382,8 @@ impl RuleBook {
         self.turn(on, claim, self.unit.started, sight.at, sight.before, findings);
     }
 
-    /// Says a finding when a rule starts or ends.
+    /// Says a finding when a rule starts or ends, which few readings do.
+    #[inline(always)]
     fn turn(
         &mut self,
         on: bool,
@@ -392,14 +393,18 @@ impl RuleBook {
         before: Baseline,
         findings: &mut Vec<Finding>,
     ) {
-        if on == self.active.contains(claim.rule) {
-            return;
+        if on != self.active.contains(claim.rule) {
+            findings.push(self.turned(on, claim, since, at, before));
         }
+    }
+
+    #[cold]
+    fn turned(&mut self, on: bool, claim: Claim, since: i64, at: i64, before: Baseline) -> Finding {
         self.active.set(claim.rule, on);
         let slot = &mut self.since[claim.rule as usize];
         let start = if on { since } else { *slot };
         *slot = if on { since } else { 0 };
-        findings.push(Finding {
+        Finding {
             rule: claim.rule,
             phase: if on { Phase::Onset } else { Phase::Cleared },
             aspect: claim.aspect,
@@ -408,7 +413,7 @@ impl RuleBook {
             expected: claim.expected,
             limit: claim.limit,
             evidence: evidence(start, at, before),
-        });
+        }
     }
 }
 

@@ -33,6 +33,9 @@ impl TypicalInterval {
             return;
         }
         self.long_seconds *= if seconds > self.long_seconds { LONG_UP } else { LONG_DOWN };
+        if seconds == self.seconds {
+            return;
+        }
         let step = 1.0 + (1.0 / f64::from(self.count)).max(STEP_MIN);
         if seconds > self.seconds * step {
             self.seconds *= step;

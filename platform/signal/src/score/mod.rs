@@ -14,6 +14,7 @@
 //! a score of 0.75 is already far beyond chance.
 
 mod interval;
+mod order;
 mod scorer;
 mod season;
 mod tail;

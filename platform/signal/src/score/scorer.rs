@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::order::{greater, lesser, within};
 use super::season::Season;
 use super::tail::Tail;
 
@@ -67,10 +68,25 @@ pub struct Surprise {
     pub expected: Option<(f64, f64)>,
     /// The average of the last dozen readings, this one included.
     pub level: f64,
-    /// The aspect that weighs most, what it looked at and where that usually lies.
+    /// The aspect that weighs most, and what it looked at.
     pub aspect: Aspect,
     pub aspect_observed: f64,
-    pub aspect_expected: (f64, f64),
+    centre: f64,
+    /// How far from there is usual; for jumps as the logarithm that was looked at, in `jitter`s.
+    usual: f64,
+    jitter: f64,
+}
+
+impl Surprise {
+    /// Where what the aspect looked at usually lies, lowest and highest.
+    #[must_use]
+    pub fn aspect_expected(&self) -> (f64, f64) {
+        let reach = match self.aspect {
+            Aspect::Jump => (self.usual.exp() - 1.0) * self.jitter,
+            Aspect::Shift | Aspect::Season => self.usual,
+        };
+        (self.centre - reach, self.centre + reach)
+    }
 }
 
 /// Level and spread of the sensor, and how many readings they rest on.
@@ -109,9 +125,12 @@ pub struct Scorer {
     middle_tail: Tail,
     season_tail: Tail,
     season_average_tail: Tail,
+    #[serde(skip)]
+    weekly: Weekly,
 }
 
-/// One look at the statistics: surprise, value looked at, its centre and its usual reach.
+/// One look at the statistics: surprise, value looked at, its centre and its usual reach (for jumps
+/// the logarithm of it).
 #[derive(Clone, Copy)]
 struct Look {
     surprise: f64,
@@ -146,13 +165,17 @@ impl Scorer {
         {
             self.last_few = value;
         }
-        let jump = self.look_at_jump(value);
-        self.follow(value);
+        // The least weight of this reading in an average, which is its share while there are few.
+        let least = 1.0 / self.samples as f64;
+        let limit = self.pull_max();
+        let jump = self.look_at_jump(value, least, limit);
+        self.follow(value, least, limit);
+        let limit = self.pull_max();
         let placed = self.is_placed();
         let short = shift(&mut self.short_tail, self.short, self.long, placed);
         let middle = shift(&mut self.middle_tail, self.middle, self.long, placed);
-        let season = self.look_at_season(at, value);
-        self.settle(value);
+        let season = self.look_at_season(at, value, limit);
+        self.settle(value, least, limit);
         let ready = self.samples > WARM_UP;
         let looks = [
             (Aspect::Jump, jump),
@@ -162,7 +185,7 @@ impl Scorer {
         ];
         let square = |look: Look| look.surprise * look.surprise;
         let joint = (square(jump) + square(short) + square(middle) + square(season)).sqrt();
-        let score = if ready { (0.5 * joint / weekly(interval_s)).min(1.0) } else { 0.0 };
+        let score = if ready { lesser(0.5 * joint / self.weekly.at(interval_s), 1.0) } else { 0.0 };
         let (aspect, look) = heaviest(&looks);
         Surprise {
             score,
@@ -171,7 +194,9 @@ impl Scorer {
             level: self.short,
             aspect,
             aspect_observed: look.observed,
-            aspect_expected: (look.centre - look.usual, look.centre + look.usual),
+            centre: look.centre,
+            usual: look.usual,
+            jitter: self.jitter,
         }
     }
 
@@ -194,39 +219,34 @@ impl Scorer {
         Baseline { mean: self.long, spread, samples: self.samples }
     }
 
-    /// Weight of this reading in an average that ends at `weight`.
-    fn weight(&self, weight: f64) -> f64 {
-        weight.max(1.0 / self.samples as f64)
-    }
-
     fn is_placed(&self) -> bool {
         self.samples > PLACED
     }
 
     /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed.
-    fn look_at_jump(&mut self, value: f64) -> Look {
+    fn look_at_jump(&mut self, value: f64, least: f64, limit: f64) -> Look {
         let distance = (value - self.last_few).abs();
         let centre = self.last_few;
-        self.jitter += self.weight(2.0 * LONG) * (self.pulled(distance) - self.jitter);
+        self.jitter += greater(2.0 * LONG, least) * (lesser(distance, limit) - self.jitter);
         // Twice as fast as `ln_1p`, whose care for tiny arguments means nothing here.
-        let relative = (1.0 + distance / (self.jitter + f64::MIN_POSITIVE)).ln().min(LOG_MAX);
+        let relative = lesser((1.0 + distance / (self.jitter + f64::MIN_POSITIVE)).ln(), LOG_MAX);
         let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
-        let usual = (self.jump_tail.usual_max().exp() - 1.0) * self.jitter;
+        let usual = self.jump_tail.usual_max();
         if self.is_placed() {
             self.jump_tail.learn(relative, MEMORY);
         }
         Look { surprise, observed: value, centre, usual }
     }
 
-    fn look_at_season(&mut self, at: i64, value: f64) -> Look {
-        let value = self.long + self.pulled(value - self.long);
+    fn look_at_season(&mut self, at: i64, value: f64, limit: f64) -> Look {
+        let value = self.long + within(value - self.long, limit);
         let mut look = Look { surprise: 0.0, observed: value, centre: value, usual: 0.0 };
         if let Some(expected) = self.season.expected(at) {
             let distance = (value - expected).abs();
             look.centre = expected;
             look.usual = self.season_tail.usual_max();
             if self.season_tail.is_ready() {
-                let surprise = self.season_tail.surprise(distance).min(SEASON_SURPRISE_MAX);
+                let surprise = lesser(self.season_tail.surprise(distance), SEASON_SURPRISE_MAX);
                 self.season_average += SEASON_WEIGHT * (surprise - self.season_average);
                 if self.season_average_tail.is_ready() {
                     look.surprise = self.season_average_tail.surprise(self.season_average);
@@ -240,28 +260,20 @@ impl Scorer {
     }
 
     /// Moves the short levels towards the reading.
-    fn follow(&mut self, value: f64) {
-        let (limit, least) = (self.pull_max(), 1.0 / self.samples as f64);
+    fn follow(&mut self, value: f64, least: f64, limit: f64) {
         let is_far = (value - self.middle).abs() > limit;
-        let pulled = |level: f64| (value - level).clamp(-limit, limit);
-        self.last_few += LAST_FEW.max(least) * pulled(self.last_few);
-        self.short += SHORT.max(least) * pulled(self.short);
-        self.middle += MIDDLE.max(least) * pulled(self.middle);
+        self.last_few += greater(LAST_FEW, least) * within(value - self.last_few, limit);
+        self.short += greater(SHORT, least) * within(value - self.short, limit);
+        self.middle += greater(MIDDLE, least) * within(value - self.middle, limit);
         self.far = if is_far { (self.far + 1).min(FAR_MAX) } else { 0 };
     }
 
     /// Moves the baseline towards the reading.
-    fn settle(&mut self, value: f64) {
-        let limit = PULL_SHARE_LONG * self.pull_max();
-        let distance = (value - self.long).clamp(-limit, limit);
-        let weight = self.weight(LONG);
+    fn settle(&mut self, value: f64, least: f64, limit: f64) {
+        let distance = within(value - self.long, PULL_SHARE_LONG * limit);
+        let weight = greater(LONG, least);
         self.long += weight * distance;
         self.spread += weight * (distance.abs() - self.spread);
-    }
-
-    fn pulled(&self, distance: f64) -> f64 {
-        let limit = self.pull_max();
-        distance.clamp(-limit, limit)
     }
 
     fn pull_max(&self) -> f64 {
@@ -269,7 +281,7 @@ impl Scorer {
             return f64::MAX;
         }
         let widening = (1_u64 << (2 * self.far)) as f64;
-        PULL_MAX * widening * self.spread.max(SPREAD_MIN * self.long.abs())
+        PULL_MAX * widening * greater(self.spread, SPREAD_MIN * self.long.abs())
     }
 }
 
@@ -287,14 +299,33 @@ fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
     look
 }
 
-/// The joint surprise that chance alone reaches once or twice a week.
-fn weekly(interval_s: Option<f64>) -> f64 {
-    match interval_s {
-        Some(interval) if interval < SLOW_INTERVAL_S => {
-            let folds = (SLOW_INTERVAL_S / interval.max(FAST_INTERVAL_S)).ln();
-            SURPRISE_WEEKLY + SURPRISE_PER_E_FOLD * folds
+/// The joint surprise that chance alone reaches once or twice a week, kept for the interval it was
+/// worked out for: a logarithm per reading would be a tenth of the work. No part of the state.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weekly {
+    interval_s: f64,
+    surprise: f64,
+}
+
+impl Weekly {
+    fn at(&mut self, interval_s: Option<f64>) -> f64 {
+        match interval_s {
+            Some(interval) if interval < SLOW_INTERVAL_S => {
+                if interval != self.interval_s || self.surprise == 0.0 {
+                    let folds = (SLOW_INTERVAL_S / interval.max(FAST_INTERVAL_S)).ln();
+                    let surprise = SURPRISE_WEEKLY + SURPRISE_PER_E_FOLD * folds;
+                    *self = Self { interval_s: interval, surprise };
+                }
+                self.surprise
+            }
+            _ => SURPRISE_WEEKLY,
         }
-        _ => SURPRISE_WEEKLY,
+    }
+}
+
+impl PartialEq for Weekly {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 

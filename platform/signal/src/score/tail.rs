@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::order::{greater, lesser};
+
 /// Share of values below the upper body, and below the tail proper.
 const BODY: f64 = 0.9;
 const TAIL: f64 = 0.985;
@@ -71,25 +73,25 @@ impl Tail {
             let share = (y - self.body) / (self.tail - self.body);
             BODY_SURPRISE + (TAIL_SURPRISE - BODY_SURPRISE) * share
         } else {
-            let excess = self.tail_excess.max(EXCESS_MIN * self.mean) + f64::MIN_POSITIVE;
-            TAIL_SURPRISE + (y - self.tail.max(self.body)) / excess
+            let excess = greater(self.tail_excess, EXCESS_MIN * self.mean) + f64::MIN_POSITIVE;
+            TAIL_SURPRISE + (y - greater(self.tail, self.body)) / excess
         };
-        surprise.min(SURPRISE_MAX)
+        lesser(surprise, SURPRISE_MAX)
     }
 
     /// The value that 98.5 % of the recent ones stay below.
     #[must_use]
     pub fn usual_max(&self) -> f64 {
-        self.tail.max(self.body)
+        greater(self.tail, self.body)
     }
 
     /// Learns one value, 0 or more, with a memory of `memory` values.
     #[inline]
     pub fn learn(&mut self, y: f64, memory: f64) {
         self.samples = self.samples.saturating_add(1);
-        let weight = 1.0 / f64::from(self.samples).min(memory);
+        let weight = 1.0 / lesser(f64::from(self.samples), memory);
         let known = self.samples > FIRST && self.tail_excess > 0.0;
-        let y = if known { y.min(self.tail + REACH * self.tail_excess) } else { y };
+        let y = if known { lesser(y, self.tail + REACH * self.tail_excess) } else { y };
         self.mean += weight * (y - self.mean);
         if self.samples <= FIRST {
             let deviation = (y - self.mean).abs();
@@ -108,25 +110,24 @@ impl Tail {
         let above = y > self.body;
         if above {
             self.body_count = self.body_count.saturating_add(1);
-            let share = (weight * PER_BODY).max(1.0 / f64::from(self.body_count)).min(1.0);
+            let share = lesser(greater(weight * PER_BODY, 1.0 / f64::from(self.body_count)), 1.0);
             self.body_excess += share * (y - self.body - self.body_excess);
         }
         let pull = if above { BODY } else { BODY - 1.0 };
-        self.body = (self.body + 3.0 * weight * pull * self.mean).max(0.0);
+        self.body = greater(self.body + 3.0 * weight * pull * self.mean, 0.0);
     }
 
     fn learn_tail(&mut self, y: f64, weight: f64) {
         let above = y > self.tail;
         if above {
             self.tail_count = self.tail_count.saturating_add(1);
-            let share = (weight * PER_TAIL)
-                .max(1.0 / f64::from(self.tail_count))
-                .min(1.0 / f64::from(PRIOR));
+            let share = greater(weight * PER_TAIL, 1.0 / f64::from(self.tail_count));
+            let share = lesser(share, 1.0 / f64::from(PRIOR));
             self.tail_excess += share * (y - self.tail - self.tail_excess);
         }
         let pull = if above { TAIL } else { TAIL - 1.0 };
-        let step = 3.0 * PER_BODY * weight * self.body_excess.max(self.mean);
-        self.tail = (self.tail + step * pull).max(self.body);
+        let step = 3.0 * PER_BODY * weight * greater(self.body_excess, self.mean);
+        self.tail = greater(self.tail + step * pull, self.body);
     }
 }
 
