@@ -8,6 +8,7 @@ mod ingest;
 mod late;
 mod load;
 mod measure;
+mod mqtt;
 mod query;
 mod report;
 mod scale;
@@ -23,6 +24,8 @@ enum Bench {
     Ingest(ingest::Ingest),
     /// Means over many sensors, and a year of one sensor in a thousand buckets
     Query(query::Ask),
+    /// MQTT with QoS 1, through Mosquitto and by the broker inside
+    Mqtt(mqtt::Mqtt),
     /// Durable events beside JetStream
     Bus(bus::Publish),
     /// Ten minutes of more than can be taken
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Late(late) => late.run(),
         Bench::Sensors(sensors) => sensors.run(),
         Bench::History(history) => history.run(),
+        Bench::Mqtt(mqtt) => mqtt.run(),
         Bench::Query(ask) => ask.run(),
         Bench::Singles(singles) => singles.run(),
     }

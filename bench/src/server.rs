@@ -159,6 +159,25 @@ impl Server {
         Ok(server)
     }
 
+    /// A broker that keeps nothing on disk and hands out as much as its readers want.
+    pub(crate) fn mosquitto() -> anyhow::Result<Self> {
+        const PROGRAM: &str = "/usr/sbin/mosquitto";
+        let (dir, port) = (directory()?, free_port()?);
+        let file = dir.path().join("mosquitto.conf");
+        std::fs::write(
+            &file,
+            format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+                 max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+            ),
+        )?;
+        let who =
+            format!("Mosquitto {}", version("dpkg-query", &["-W", "-f=${Version}", "mosquitto"]));
+        let mut command = Command::new(PROGRAM);
+        command.arg("-c").arg(&file);
+        Self::start(who, "no persistence: PUBACK without disk", port, None, dir, &mut command)
+    }
+
     /// JetStream that syncs before every acknowledgement, which is not its default.
     pub(crate) fn nats() -> anyhow::Result<Self> {
         let (dir, port) = (directory()?, free_port()?);
