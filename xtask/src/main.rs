@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod demo;
+mod fuzz;
 mod prerequisites;
 mod servers;
 mod shell;
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Test),
     /// Measure Plainview beside its peers
     Bench(bench::Bench),
+    /// Send rubbish to every door and stored format, guided by coverage
+    Fuzz(fuzz::Fuzz),
     /// Check the house rules
     Tidy,
     /// Write the HTTP contract and the typed client anew
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Tidy => tidy::run(),
         Command::Codegen => codegen::run(),
     };

@@ -36,6 +36,7 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
         program: "/usr/lib/python3*/ensurepip/__init__.py",
         needed_for: "the Python clients",
     },
+    Package { name: "g++", program: "/usr/bin/c++", needed_for: "the fuzz targets (libFuzzer)" },
     Package { name: "chromium", program: "/usr/bin/chromium", needed_for: "the browser tests" },
 ];
 

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::prerequisites::{self, Package};
 use crate::servers::Postgres;
 use crate::shell::{cargo, command, root, run, say, step, ui};
-use crate::{codegen, tidy};
+use crate::{codegen, fuzz, tidy};
 
 /// Crates whose documentation holds examples that must run.
 const DOCUMENTED: &[&str] = &["kernel", "store", "signal"];
@@ -106,6 +106,7 @@ impl Test {
             });
         }
         drop(postgres);
+        check_fuzz(&mut tally, &missing);
         self.browser(&mut tally, &missing);
         tally.close()
     }
@@ -148,6 +149,12 @@ fn check_ui(tally: &mut Tally) {
         ("UI: size of the first load", "budget"),
     ] {
         tally.check(name, || run(command("npm", &ui(), &["run", "--silent", script])));
+    }
+}
+
+fn check_fuzz(tally: &mut Tally, missing: &[&Package]) {
+    if missing.iter().all(|package| package.name != "g++") {
+        tally.check("fuzz targets on their seed corpus", fuzz::short);
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod codec;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod hub;
 mod listener;
 mod session;

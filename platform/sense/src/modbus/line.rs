@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::slave::SlaveContext;
@@ -65,7 +66,14 @@ impl Line {
             })?
             .map_err(|error| LineError::Connect(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| LineError::Connect(error.to_string()))?;
-        Ok(Self { context: tcp::attach(stream), timeout })
+        Ok(Self::over(stream, timeout))
+    }
+
+    pub(super) fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug + 'static,
+        timeout: Duration,
+    ) -> Self {
+        Self { context: tcp::attach(stream), timeout }
     }
 
     /// The words of a group; bits count as words of 0 and 1.

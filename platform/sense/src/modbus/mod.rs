@@ -4,6 +4,8 @@
 //! therefore the time of the poll's answer. A register that the device refuses makes only its own
 //! sensor bad; a unit that does not answer makes its own sensors bad, and the others go on.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod line;
 mod map;
 mod plan;

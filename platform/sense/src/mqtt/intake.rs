@@ -61,7 +61,11 @@ impl Mapping {
         self.templates.iter().any(|template| template.read(topic, "").is_some())
     }
 
-    fn key(&self, topic: &str) -> TopicKey {
+    pub(super) fn lines(&self) -> &KeyMapping {
+        &self.lines
+    }
+
+    pub(super) fn key(&self, topic: &str) -> TopicKey {
         self.templates
             .iter()
             .find_map(|template| template.read(topic, &self.lines.default_site))

@@ -6,6 +6,8 @@
 //! acknowledged, and a reading that comes twice is stored once, because it has the same sensor
 //! and time.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod intake;
 mod kind;
 pub(crate) mod link;

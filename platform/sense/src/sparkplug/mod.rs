@@ -8,6 +8,8 @@
 //! After Eclipse Sparkplug 3.0. Sparkplug publishes with QoS 0: what is lost on the way shows as a
 //! gap in the sequence, and what a node kept comes later as historical values.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod kind;
 mod link;
 mod nodes;
