@@ -35,9 +35,6 @@ export const startGoldenPath = (targetAnomalyRate: number) =>
 export const readNotification = (id: string) =>
   take(api.POST("/api/v1/notifications/{id}/read", { params: byId(id) }));
 
-/** What the server gives out of one sensor in one answer. */
-const POINTS_MAX = 100_000;
-
 export const FORMATS = { csv: "CSV", arrow: "Arrow" } as const;
 export type Format = keyof typeof FORMATS;
 
@@ -55,7 +52,6 @@ export async function download(
           sensor: [...sensors],
           from: new Date(from).toISOString(),
           to: new Date(to).toISOString(),
-          limit: POINTS_MAX,
           format,
         },
       },

@@ -15,13 +15,15 @@ import type { Theme } from "./theme";
 const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
 
 function SitePill() {
-  const { sites, site, sensors, known } = useSite();
+  const { sites, site, sensors, known, more } = useSite();
   const navigate = useNavigate();
   const name = site ?? (sites.length === 1 ? sites[0] : undefined);
   const words = (
     <>
       <b>{name ? sentence(name) : sites.length === 0 ? (known ? "No site yet" : "Site") : "All sites"}</b>{" "}
-      {known ? <span className="dim hide-phone">{plural(sensors.length, "sensor")}</span> : null}
+      {known ? (
+        <span className="dim hide-phone">{`${plural(sensors.length, "sensor").replace(" ", more ? "+ " : " ")}`}</span>
+      ) : null}
     </>
   );
   if (sites.length < 2) return <span className="pill still">{words}</span>;

@@ -78,6 +78,8 @@ export interface SiteView {
   sensors: Sensor[];
   /** Whether the server has said which sensors there are. */
   known: boolean;
+  /** There are more sensors than the list holds. */
+  more: boolean;
 }
 
 const NO_SENSORS: Sensor[] = [];
@@ -86,12 +88,13 @@ export function useSite(): SiteView {
   const { site } = root.useSearch();
   const list = useQuery(sensorsQuery).data;
   const known = list !== undefined;
+  const more = list?.next != null;
   const all = list?.items ?? NO_SENSORS;
   return useMemo(() => {
     const sites = [...new Set(all.map((sensor) => sensor.site))].sort();
     const chosen = site && sites.includes(site) ? site : undefined;
-    return { sites, site: chosen, sensors: chosen ? all.filter((s) => s.site === chosen) : all, known };
-  }, [all, site, known]);
+    return { sites, site: chosen, sensors: chosen ? all.filter((s) => s.site === chosen) : all, known, more };
+  }, [all, site, known, more]);
 }
 
 function typing(target: EventTarget | null): boolean {

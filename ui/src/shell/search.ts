@@ -69,6 +69,8 @@ export const WORKBENCH_TABS = ["explore", "golden"] as const;
 
 export const WORKBENCH_SCALES = ["fit", "range", "zero"] as const;
 
+export const WORKBENCH_LAYOUTS = ["strips", "together", "share"] as const;
+
 export interface WorkbenchSearch {
   tab?: (typeof WORKBENCH_TABS)[number];
   /** Sensor keys, separated by commas. */
@@ -78,6 +80,8 @@ export interface WorkbenchSearch {
   to?: number;
   /** What the value axes show. */
   y?: (typeof WORKBENCH_SCALES)[number];
+  /** How several sensors stand to each other. */
+  l?: (typeof WORKBENCH_LAYOUTS)[number];
   run?: string;
   /** The anomaly whose evidence is open. */
   anomaly?: string;
@@ -93,6 +97,7 @@ export function workbenchSearch(raw: Raw): WorkbenchSearch {
     from: fixed ? from : undefined,
     to: fixed ? to : undefined,
     y: oneOf(raw.y, WORKBENCH_SCALES),
+    l: oneOf(raw.l, WORKBENCH_LAYOUTS),
     run: text(raw.run),
     anomaly: text(raw.anomaly),
   };

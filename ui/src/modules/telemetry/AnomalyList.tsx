@@ -4,7 +4,7 @@ import { Dialog } from "../../ui/Dialog";
 import { clockSeconds, duration, moment, number, quantity, sensorName } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
 import { Evidence } from "./Evidence";
-import { aboutTime } from "./evidence";
+import { aboutTime, concerns } from "./evidence";
 
 const SHOWN = 8;
 const HALF_DAY_MS = 43_200_000;
@@ -12,7 +12,7 @@ const HALF_DAY_MS = 43_200_000;
 /** Those of `sensors` that touch the window, the surest first. */
 export function inView(anomalies: readonly Anomaly[], sensors: readonly string[], window: Window): Anomaly[] {
   return anomalies
-    .filter((anomaly) => sensors.includes(anomaly.sensor))
+    .filter((anomaly) => sensors.some((sensor) => concerns(anomaly, sensor)))
     .filter(
       (anomaly) =>
         Date.parse(anomaly.started_at) <= window.to &&

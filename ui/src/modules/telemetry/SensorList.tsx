@@ -6,21 +6,20 @@ import { age, ownName, quantity } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { useNow } from "../../ui/time";
-import { type Trouble, unitsOf, worseFirst } from "./units";
+import { type Trouble, type Unit, unitsOf, worseFirst } from "./units";
 import { isStale } from "./ValueStrip";
 
 const MOST = 200;
 
-/** Words, and `unit:bar`, `kind:flow`, `trust:stuck` for the fields. */
+/** Words, and `unit:bar`, `kind:flow`, `asset:p-2`, `trust:stuck` for the fields. */
 export function findSensors(sensors: readonly Sensor[], query: string): Sensor[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   return sensors.filter((sensor) =>
     words.every((word) => {
       const [field, wanted] = word.split(":");
       if (wanted === undefined) return sensor.key.toLowerCase().includes(word);
-      const value = { unit: sensor.unit, kind: sensor.kind, trust: sensor.trust, site: sensor.site }[
-        field ?? ""
-      ];
+      const { unit, kind, trust, site, asset } = sensor;
+      const value = { unit, kind, trust, site, asset }[field ?? ""];
       return (value ?? "").toLowerCase().includes(wanted);
     }),
   );
@@ -32,24 +31,27 @@ interface Props {
   chosen: readonly string[];
   most: number;
   onToggle: (key: string) => void;
+  /** All of them at once. */
+  onAdd: (keys: readonly string[]) => void;
   /** There are more sensors than the list holds: words are asked of the server as well. */
   more?: boolean;
 }
 
-/** The words of a query without its fields. */
-const plainWords = (query: string): string =>
+/** What the server is asked for: it takes one part of a key, and the longest says most. */
+export const askedWord = (query: string): string =>
   query
     .toLowerCase()
     .split(/\s+/)
-    .filter((word) => word && !word.includes(":"))
-    .join(" ");
+    .map((word) => word.replace(/^(asset|site):/, ""))
+    .filter((word) => !word.includes(":"))
+    .reduce((longest, word) => (word.length > longest.length ? word : longest), "");
 
 const NONE: never[] = [];
 
-export function SensorList({ sensors, troubles, chosen, most, onToggle, more }: Props) {
+export function SensorList({ sensors, troubles, chosen, most, onToggle, onAdd, more }: Props) {
   const [query, setQuery] = useState("");
   const now = useNow();
-  const asked = useQuery(searchQuery(plainWords(query), more === true)).data?.items ?? NONE;
+  const asked = useQuery(searchQuery(askedWord(query), more === true)).data?.items ?? NONE;
   const all = useMemo(() => {
     const known = new Set(sensors.map((sensor) => sensor.key));
     return [...sensors, ...asked.filter((sensor) => !known.has(sensor.key))];
@@ -58,13 +60,13 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle, more }: 
   const shown = found.slice(0, MOST);
   const full = chosen.length >= most;
   return (
-    <Panel title="Sensors" meta={`${chosen.length} of ${sensors.length}${more ? " and more" : ""}`}>
+    <Panel title="Sensors" meta={`${chosen.length} of ${sensors.length}${more ? "+" : ""}`}>
       <div className="in" style={{ paddingBottom: 8 }}>
         <input
           className="input"
           type="search"
           aria-label="Find sensors"
-          placeholder="Find, or type unit:bar"
+          placeholder="Find, or type asset:p-2"
           value={query}
           onChange={(event) => setQuery(event.target.value)}
         />
@@ -73,7 +75,7 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle, more }: 
       <section className="sn" tabIndex={0} aria-label="Sensors found">
         {unitsOf(shown).map((unit) => (
           <div key={unit.name}>
-            <h3>{unit.name}</h3>
+            <UnitHead unit={unit} chosen={chosen} room={most - chosen.length} onAdd={onAdd} />
             <ul>
               {unit.sensors.map((sensor) => (
                 <Row
@@ -102,6 +104,29 @@ export function SensorList({ sensors, troubles, chosen, most, onToggle, more }: 
         {full ? <p className="cap">At most {most} at a time, so that each can be read.</p> : null}
       </section>
     </Panel>
+  );
+}
+
+interface HeadProps {
+  unit: Unit;
+  chosen: readonly string[];
+  /** How many more may be chosen. */
+  room: number;
+  onAdd: (keys: readonly string[]) => void;
+}
+
+function UnitHead({ unit, chosen, room, onAdd }: HeadProps) {
+  const rest = unit.sensors.map((sensor) => sensor.key).filter((key) => !chosen.includes(key));
+  return (
+    <div className="rowf between nw">
+      <h3>{unit.name}</h3>
+      {unit.sensors.length > 1 && rest.length > 0 && rest.length <= room ? (
+        <button type="button" className="linky sm" onClick={() => onAdd(rest)}>
+          all {unit.sensors.length}
+          <span className="sr"> of {unit.name}</span>
+        </button>
+      ) : null}
+    </div>
   );
 }
 

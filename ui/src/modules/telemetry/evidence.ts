@@ -133,6 +133,14 @@ export function bandOf(anomaly: Anomaly, unit: string | null | undefined, normal
   };
 }
 
+/** Of a finding about several sensors those have a part that hold at least this share of it. */
+const PART_LEAST = 0.1;
+
+/** Whether a finding is about this sensor, alone or with others. */
+export const concerns = (anomaly: Anomaly, sensor: string): boolean =>
+  anomaly.sensor === sensor ||
+  contributionsOf(anomaly).some((part) => part.sensor === sensor && part.share >= PART_LEAST);
+
 /** The sensor in which a finding about several shows most. */
 export function mainSensor(anomaly: Anomaly): string {
   const first = contributionsOf(anomaly)[0]?.sensor;

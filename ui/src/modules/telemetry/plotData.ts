@@ -1,7 +1,10 @@
 import { since } from "../../api/tail";
 import type { Series } from "../../api/types";
 import { gapsBefore, usualStep } from "../../ui/gaps";
-import type { PlotData } from "../../ui/TimePlot";
+import type { PlotData } from "../../ui/plotParts";
+
+/** No reading at all. */
+export const EMPTY: PlotData = [[], [], [], [], []];
 
 interface Row {
   /** Seconds. */
