@@ -93,6 +93,9 @@ export async function open(page, path, ownKey = key) {
   await settled(page);
 }
 
+/** Waits until the address is as wanted. */
+export const arrive = (page, fits) => page.waitForURL((url) => fits(url));
+
 /** Every answer is there, nothing is loading any more and every picture has been drawn. */
 export async function settled(page) {
   await until("the answers of the API", () => waiting.get(page) === 0);

@@ -1,7 +1,7 @@
 // The UI in a real browser: `npm run e2e -- [--base URL --key KEY] [--only NAME] [--decision ID] [--pictures DIR]`
 //
 // Without --base the built UI is served by the mock plant on a free port; with it a running Plainview is asked.
-// --only takes one of the files beside this one: journeys, axe, approve (of --decision) or pictures.
+// --only takes one of the files beside this one: journeys, explorer, axe, million, approve (of --decision) or pictures.
 // The README's pictures are only taken when --pictures says where they go.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";

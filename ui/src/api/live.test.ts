@@ -1,6 +1,7 @@
 import { QueryClient } from "@tanstack/react-query";
 import { describe, expect, it, vi } from "vitest";
 import { applyTicks, LiveCache, upsert } from "./live";
+import { type Flow, type Source, sourcesQuery } from "./sources";
 import type { Alert, Envelope, Page, Sensor, Tick } from "./types";
 
 const sensor = (key: string): Sensor =>
@@ -69,5 +70,24 @@ describe("the live cache", () => {
       "incident",
     ]);
     vi.useRealTimers();
+  });
+
+  it("follows sources by their ticks and asks for none of them", () => {
+    const client = new QueryClient();
+    const source = (id: string, readings: number) => ({ id, readings }) as Source;
+    const flow = (stored_per_s: number) => ({ stored_per_s }) as Flow;
+    const before = { sources: [source("json/b", 1), source("mqtt/c", 1)], flow: flow(1) };
+    client.setQueryData(sourcesQuery.queryKey, before);
+    const asked = vi.spyOn(client, "invalidateQueries");
+    const live = new LiveCache(client, () => {});
+    const sources = [source("json/b", 5), source("json/a", 2)];
+    live.apply([event("source.tick", { at: "x", sources, removed: ["mqtt/c"], flow: flow(7) })]);
+    const after = client.getQueryData(sourcesQuery.queryKey);
+    expect(after?.sources.map((it) => [it.id, it.readings])).toEqual([
+      ["json/a", 2],
+      ["json/b", 5],
+    ]);
+    expect(after?.flow.stored_per_s).toBe(7);
+    expect(asked).not.toHaveBeenCalled();
   });
 });

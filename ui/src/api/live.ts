@@ -1,4 +1,5 @@
 import type { QueryClient } from "@tanstack/react-query";
+import { applySourceTick, type SourceTick, sourcesQuery } from "./sources";
 import { keep } from "./tail";
 import type {
   Alert,
@@ -90,6 +91,9 @@ export class LiveCache {
         const tick = event.data as Tick;
         keep(tick);
         ticks.push(tick);
+      } else if (event.type === "source.tick") {
+        const tick = event.data as SourceTick;
+        this.client.setQueryData(sourcesQuery.queryKey, (list) => applySourceTick(list, tick));
       } else {
         this.one(event);
       }
@@ -113,6 +117,7 @@ export class LiveCache {
     else if (family === "notification") this.notification(event.data as Notification);
     else if (event.type === "anomaly.detected") this.anomaly(event.data as Anomaly);
     else if (event.type === "sensor.trust.changed") this.soon("sensors");
+    else if (event.type === "source.changed") this.soon("sources");
     else if (event.type === "dead_letter.added") this.soon("dead-letters");
     else if (event.type === "agent.failed") this.soon("agents");
     this.announce(event);

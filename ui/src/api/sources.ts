@@ -31,18 +31,38 @@ export type NewKey = Schema["NewKey"];
 export type Health = Schema["Health"];
 export type SensorBody = Schema["SensorBody"];
 
-/** Rates are smoothed over ten seconds; asking more often shows nothing new. */
+/** Sources that changed since the last tick, each whole; once a second on the stream. */
+export interface SourceTick {
+  at: string;
+  sources: Source[];
+  removed: string[];
+  flow: Flow;
+}
+
+type SourceList = Schema["SourceList"];
+
+/** The list with what a tick says, in order of id; the same list when it says nothing new of it. */
+export function applySourceTick(list: SourceList | undefined, tick: SourceTick): SourceList | undefined {
+  if (!list) return list;
+  if (tick.sources.length === 0 && tick.removed.length === 0) return { ...list, flow: tick.flow };
+  const all = new Map(list.sources.map((source) => [source.id, source]));
+  for (const source of tick.sources) all.set(source.id, source);
+  for (const id of tick.removed) all.delete(id);
+  const sources = [...all.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return { sources, flow: tick.flow };
+}
+
+/** For the few who wait for a first sample. */
 const REFRESH_MS = 2000;
 const SLOW_REFRESH_MS = 15_000;
-const MANY = 200;
 const LIST = { query: { limit: 200 } };
 
 export const sourcesQuery = queryOptions({
   queryKey: ["sources"],
   queryFn: ({ signal }) => take(api.GET("/api/v1/sources", { signal })),
-  // A long list costs more to send than its rates change.
-  refetchInterval: (query) => ((query.state.data?.sources.length ?? 0) > MANY ? SLOW_REFRESH_MS : REFRESH_MS),
-  staleTime: REFRESH_MS,
+  // Ticks say what changes; this is for what they missed.
+  refetchInterval: SLOW_REFRESH_MS,
+  staleTime: SLOW_REFRESH_MS,
 });
 
 export const kindsQuery = queryOptions({

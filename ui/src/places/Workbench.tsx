@@ -23,7 +23,7 @@ import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
 import type { Mark, YScale } from "../ui/plotParts";
 import { useNow } from "../ui/time";
-import { LEAST_SPAN_S } from "../ui/view";
+import { LEAST_SPAN_S, MOST_SPAN_S } from "../ui/view";
 import { troublesOf } from "./troubles";
 import { Golden } from "./WorkbenchGolden";
 import { Tabs } from "./WorkbenchTabs";
@@ -151,9 +151,9 @@ function Explore() {
   );
   const zoom = useCallback(
     (from: number, to: number) => {
-      if (to - from < LEAST_SPAN_S * 1000) return;
+      if (to - from < LEAST_SPAN_S * 1000 || to - from > MOST_SPAN_S * 1000) return;
       steps.down();
-      go({ from: Math.round(from), to: Math.round(to) });
+      go({ from: Math.max(0, Math.round(from)), to: Math.round(to) });
     },
     [go, steps],
   );

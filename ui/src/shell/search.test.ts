@@ -14,6 +14,8 @@ describe("the address", () => {
     expect(workbenchSearch({ from: 1, to: 2 })).toMatchObject({ from: 1, to: 2 });
     expect(workbenchSearch({ from: 2, to: 1 }).from).toBeUndefined();
     expect(workbenchSearch({ from: 2 }).from).toBeUndefined();
+    expect(workbenchSearch({ from: -5, to: 2 }).from).toBeUndefined();
+    expect(workbenchSearch({ from: 1, to: 9e15 }).from).toBeUndefined();
   });
 });
 

@@ -87,10 +87,13 @@ export interface WorkbenchSearch {
   anomaly?: string;
 }
 
+/** The end of the year 9999: no time beyond it can be written. */
+const LAST_MS = 253_402_300_799_000;
+
 export function workbenchSearch(raw: Raw): WorkbenchSearch {
   const from = whole(raw.from);
   const to = whole(raw.to);
-  const fixed = from !== undefined && to !== undefined && to > from;
+  const fixed = from !== undefined && to !== undefined && to > from && from >= 0 && to <= LAST_MS;
   return {
     tab: oneOf(raw.tab, WORKBENCH_TABS),
     s: text(raw.s),

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { TimeView } from "./view";
+import { MOST_SPAN_S, TimeView } from "./view";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -35,5 +35,15 @@ it("keeps the place under the hand where it is, and does not run into the future
   const now = Date.now() / 1000;
   view.move(now, now + 100);
   expect(view.to).toBeCloseTo(now + 10, 3);
+  view.stop();
+});
+
+it("looks no wider than dates can be written", () => {
+  const now = Date.now() / 1000;
+  const view = new TimeView(now - 100, now, () => {});
+  for (let i = 0; i < 400; i++) view.zoom(1.1);
+  expect(view.to - view.from).toBe(MOST_SPAN_S);
+  expect(view.from).toBeGreaterThanOrEqual(0);
+  expect(() => new Date(view.to * 1000).toISOString()).not.toThrow();
   view.stop();
 });

@@ -5,6 +5,8 @@ type Listener = () => void;
 
 /** Shorter stretches hold nothing more. */
 export const LEAST_SPAN_S = 0.1;
+/** Longer than any plant has been measured; further out there would be no dates left to write. */
+export const MOST_SPAN_S = 30 * 365 * 86_400;
 const REST_MS = 180;
 
 export class TimeView {
@@ -42,10 +44,12 @@ export class TimeView {
 
   /** What the hand does. */
   move(from: number, to: number, now = Date.now() / 1000): void {
-    const span = Math.max(LEAST_SPAN_S, to - from);
-    // There is nothing to see far in the future.
-    const late = Math.max(0, to - now - span * 0.1);
-    this.from = from - late;
+    const span = Math.min(MOST_SPAN_S, Math.max(LEAST_SPAN_S, to - from));
+    // A stretch that may grow no further stays where it is.
+    const start = from + (to - from - span) / 2;
+    // There is nothing to see far in the future, or before computers counted time.
+    const late = Math.max(0, start + span - now - span * 0.1);
+    this.from = Math.max(0, start - late);
     this.to = this.from + span;
     this.draw();
     window.clearTimeout(this.timer);

@@ -75,7 +75,14 @@ async fn every_page_is_accessible_in_both_themes_on_desk_and_phone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_do_what_their_users_need() {
-    run(&plant().await, "journeys", &[]);
+    let plant = plant().await;
+    run(&plant, "journeys", &[]);
+    run(&plant, "explorer", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_readings_are_panned_and_zoomed_without_a_stutter() {
+    run(&plant().await, "million", &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,7 +75,7 @@ export function useReadings(keys: readonly string[], window: Window, live: boole
 const MARGIN = 0.5;
 const withMargin = ({ from, to }: Window): Window => {
   const by = (to - from) * MARGIN;
-  return { from: Math.round(from - by), to: Math.round(to + by) };
+  return { from: Math.max(0, Math.round(from - by)), to: Math.round(to + by) };
 };
 
 /** One bucket a pixel, in steps, so that a changed window size does not ask for everything again. */
