@@ -295,6 +295,7 @@ mod tests {
     fn status() -> SeriesStatus {
         SeriesStatus {
             sensors: 0,
+            readings: 0,
             last: store::series::Offset(0),
             unsealed: 0,
             bytes_on_disk: 0,

@@ -129,6 +129,8 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SeriesStatus {
     pub sensors: u64,
+    /// Readings in the store. One that was replaced counts until the two are merged.
+    pub readings: u64,
     /// Offset of the last durable batch.
     pub last: Offset,
     /// Batches not yet sealed into blocks.

@@ -168,6 +168,8 @@ impl Compactor {
         let writer = days.create(day, first.head.after, through)?;
         let Some(writer) = self.merge_all(day, cursor, writer, paced)? else { return Ok(()) };
         let merged = writer.finish()?;
+        let bytes = merged.as_ref().map_or(0, |merged| merged.bytes);
+        metrics::counter!("series_compacted_bytes_total").increment(bytes);
         days.sync()?;
         days.replace(day, segments, merged)?;
         metrics::histogram!("series_compaction_seconds").record(started.elapsed().as_secs_f64());

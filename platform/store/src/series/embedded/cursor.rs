@@ -132,6 +132,23 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// The last reading of a sensor in one segment.
+    pub(super) fn last(&mut self, part: usize, series: u32) -> Result<Option<Slot>, SeriesError> {
+        let (mut blocks, mut slots) = (Vec::new(), Vec::new());
+        self.dense(part, series, i64::MIN, i64::MAX, &mut blocks)?;
+        self.few(part, series, i64::MIN, i64::MAX, &mut slots)?;
+        if let Some(piece) = blocks.last()
+            && let Some(block) = self.block(piece)?
+            && let Some(columns) = self.read(piece, &block, block.len() - 1..block.len())?
+            && let Some(last) = columns.len().checked_sub(1)
+        {
+            let (at, value, quality) =
+                (columns.at[last], columns.value[last], columns.quality[last]);
+            slots.push(Slot::new(at, value, quality, self.rank(part)));
+        }
+        Ok(slots.into_iter().max_by_key(|slot| slot.at))
+    }
+
     /// Blocks of different segments that overlap become single readings.
     fn untangle(&self, pieces: &mut Pieces, times: Range<i64>) -> Result<(), SeriesError> {
         let tangled = |a: &Piece, b: &Piece| b.entry.from <= a.entry.to;

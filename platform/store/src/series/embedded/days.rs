@@ -139,7 +139,7 @@ impl Days {
         };
         // The name alone says which day it is; its place in the order is lost.
         let head = Head { day, generation, after: Offset(0), through: Offset(0) };
-        let segment = Segment { head, path, bytes: 0 };
+        let segment = Segment { head, path, bytes: 0, readings: 0, blocks: 0 };
         self.quarantine_file(&segment, &reason);
         self.set_aside(&segment)?;
         Ok(None)
@@ -350,6 +350,16 @@ impl Days {
             weight -= opened.pop_front().map_or(0, |(_, file)| file.weight());
         }
         Ok(Some(file))
+    }
+
+    /// Readings in all segments. One that a later segment replaces counts until they are merged.
+    pub(super) fn readings(&self) -> u64 {
+        read(&self.map).values().flat_map(|all| all.iter()).map(|one| one.readings).sum()
+    }
+
+    /// How many segments there are.
+    pub(super) fn count(&self) -> usize {
+        read(&self.map).values().map(|all| all.len()).sum()
     }
 
     pub(super) fn dir(&self) -> &Path {

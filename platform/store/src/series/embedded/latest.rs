@@ -1,5 +1,6 @@
-//! `latest.bin`: the latest reading of every sensor as of the last seal, so that opening the store
-//! reads no blocks. Written anew with each seal: one sequential write, whatever the sensors.
+//! `latest.bin`: the latest reading of every sensor as of some seal, so that opening the store
+//! reads next to no blocks. With many sensors it is not written with each seal; segments made
+//! since are then read.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -7,10 +8,13 @@ use std::path::Path;
 
 use super::block::Slot;
 use super::codec::{Rest, damaged};
-use crate::series::SeriesError;
+use crate::series::{Offset, SeriesError};
 
-const MAGIC: &[u8; 8] = b"pvlatest";
-const HEAD_BYTES: usize = 20;
+const MAGIC: &[u8; 8] = b"pvlates2";
+const HEAD_BYTES: usize = 28;
+/// Files that were written with every seal did not say with which.
+const MAGIC_OLD: &[u8; 8] = b"pvlatest";
+const HEAD_BYTES_OLD: usize = 20;
 const SLOT_BYTES: usize = 24;
 /// Sensors under one checksum.
 const CHUNK: usize = 4_096;
@@ -20,12 +24,17 @@ const NEVER: i64 = i64::MIN;
 pub(super) const FILE: &str = "latest.bin";
 
 /// Writes the file under another name and then gives it its own.
-pub(super) fn save(dir: &Path, latest: &[Option<Slot>]) -> Result<(), SeriesError> {
+pub(super) fn save(
+    dir: &Path,
+    latest: &[Option<Slot>],
+    through: Offset,
+) -> Result<(), SeriesError> {
     let path = dir.join("latest.tmp");
     let mut out = BufWriter::with_capacity(1 << 18, File::create(&path)?);
     let mut head = Vec::with_capacity(HEAD_BYTES);
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&(latest.len() as u64).to_le_bytes());
+    head.extend_from_slice(&through.0.to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     out.write_all(&head)?;
     let mut bytes = Vec::with_capacity(CHUNK * SLOT_BYTES + 4);
@@ -50,6 +59,8 @@ pub(super) fn save(dir: &Path, latest: &[Option<Slot>]) -> Result<(), SeriesErro
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Loaded {
     pub(super) latest: Vec<Option<Slot>>,
+    /// What is sealed behind this place of the log is not in it; `None` when it is all there.
+    pub(super) through: Option<Offset>,
     pub(super) lost: Vec<std::ops::Range<u32>>,
 }
 
@@ -60,11 +71,12 @@ pub(super) fn load(dir: &Path, sensors: usize) -> Result<Option<Loaded>, SeriesE
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut loaded = Loaded { latest: vec![None; sensors], lost: Vec::new() };
-    let Ok((count, mut rest)) = head(&bytes) else {
+    let mut loaded = Loaded { latest: vec![None; sensors], ..Loaded::default() };
+    let Ok((count, through, mut rest)) = head(&bytes) else {
         loaded.lost.push(0..sensors as u32);
         return Ok(Some(loaded));
     };
+    loaded.through = through;
     let mut start = 0;
     while start < count.min(sensors) {
         let some = CHUNK.min(count - start);
@@ -83,14 +95,17 @@ pub(super) fn load(dir: &Path, sensors: usize) -> Result<Option<Loaded>, SeriesE
     Ok(Some(loaded))
 }
 
-fn head(bytes: &[u8]) -> Result<(usize, Rest<'_>), SeriesError> {
+fn head(bytes: &[u8]) -> Result<(usize, Option<Offset>, Rest<'_>), SeriesError> {
     let mut rest = Rest(bytes);
     let (magic, count) = (rest.take(MAGIC.len())?, u64::from_le_bytes(rest.array()?));
+    let old = magic == MAGIC_OLD;
+    let through = if old { None } else { Some(Offset(u64::from_le_bytes(rest.array()?))) };
     let sum: [u8; 4] = rest.array()?;
-    if magic != MAGIC || crc32c::crc32c(&bytes[..HEAD_BYTES - 4]).to_le_bytes() != sum {
+    let len = if old { HEAD_BYTES_OLD } else { HEAD_BYTES };
+    if !(old || magic == MAGIC) || crc32c::crc32c(&bytes[..len - 4]).to_le_bytes() != sum {
         return Err(damaged("the head of the latest readings fails its checksum"));
     }
-    Ok((usize::try_from(count).unwrap_or(usize::MAX), rest))
+    Ok((usize::try_from(count).unwrap_or(usize::MAX), through, rest))
 }
 
 fn slot(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
@@ -112,9 +127,10 @@ mod tests {
         let latest: Vec<_> = (0..10_000u32)
             .map(|i| (i % 3 > 0).then(|| Slot::new(i64::from(i), 0.5, 1, u64::from(i))))
             .collect();
-        save(dir.path(), &latest).unwrap();
+        save(dir.path(), &latest, Offset(7)).unwrap();
         let loaded = load(dir.path(), latest.len()).unwrap().unwrap();
-        assert_eq!(loaded, Loaded { latest: latest.clone(), lost: vec![] });
+        let through = Some(Offset(7));
+        assert_eq!(loaded, Loaded { latest: latest.clone(), through, lost: vec![] });
         let more = load(dir.path(), latest.len() + 2).unwrap().unwrap();
         assert_eq!(more.latest[latest.len()..], [None, None]);
         let path = dir.path().join(FILE);

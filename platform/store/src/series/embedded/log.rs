@@ -22,7 +22,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PAGE_BYTES: i64 = 16_384;
 /// Free pages kept for the appends to come: growing the file again would cost them time.
-const FREE_PAGES_KEPT: i64 = 512;
+pub(super) const FREE_PAGES_KEPT: i64 = 512;
+/// What is left when nothing comes.
+pub(super) const FREE_PAGES_QUIET: i64 = 4;
 /// Files up to this size are checked whole when they are opened; larger ones by the scrub alone.
 const CHECKED_PAGES_MAX: i64 = 2_048;
 /// Pages given back in one step.
@@ -175,7 +177,10 @@ impl LogFile {
                 opened.blemishes.push(format!("the name of sensor {missing} is lost"));
                 opened.sensors.push(nameless(missing)?);
             }
-            let key = crc.map_or(Some(key.clone()), |crc| mended(id, key, crc));
+            let key = match crc {
+                Some(crc) => mended(id, key, crc),
+                None => Some(key),
+            };
             opened.sensors.push(match key.and_then(|key| SensorKey::new(&key).ok()) {
                 Some(key) => key,
                 None => {
@@ -403,17 +408,17 @@ impl LogFile {
         Ok((reached, bytes))
     }
 
-    /// Gives free pages at the end of the file back, one step; returns whether more are left.
-    pub(super) fn shrink(&self) -> Result<bool, SeriesError> {
+    /// Gives free pages back but for some, one step; returns whether more are left.
+    pub(super) fn shrink(&self, kept: i64) -> Result<bool, SeriesError> {
         let free: i64 = self.conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-        let step = (free - FREE_PAGES_KEPT).min(SHRINK_PAGES);
+        let step = (free - kept).min(SHRINK_PAGES);
         if step <= 0 {
             return Ok(false);
         }
         let mut vacuum = self.conn.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
         let mut pages = vacuum.query([])?;
         while pages.next()?.is_some() {}
-        Ok(free - step > FREE_PAGES_KEPT)
+        Ok(free - step > kept)
     }
 
     /// Hands every batch after `after` to `each`, in order, until it says stop.

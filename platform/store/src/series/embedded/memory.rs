@@ -113,6 +113,12 @@ impl Memory {
         self.active.points() + self.frozen.as_ref().map_or(0, |frozen| frozen.runs.points())
     }
 
+    /// Readings from behind this place of the log.
+    pub(super) fn points_after(&self, sealed: Offset) -> usize {
+        let frozen = self.frozen.as_ref().filter(|frozen| frozen.through > sealed);
+        self.active.points() + frozen.map_or(0, |frozen| frozen.runs.points())
+    }
+
     pub(super) fn active_points(&self) -> usize {
         self.active.points()
     }

@@ -40,7 +40,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
@@ -109,6 +109,9 @@ pub struct EmbeddedOptions {
     pub seal_points: usize,
     /// Age of the oldest unsealed reading that starts a seal.
     pub seal_age: Duration,
+    /// After so long without a reading the log is put away: sealed where that is worth a segment,
+    /// and its room given back.
+    pub quiet_after: Duration,
     /// Whether sealing and compaction rest now and then for the sake of everybody else.
     pub paced: bool,
     /// How often every stored block is read to see whether it is still sound.
@@ -127,6 +130,7 @@ impl EmbeddedOptions {
             log_bytes_max: 1 << 30,
             seal_points: 2_000_000,
             seal_age: Duration::from_secs(600),
+            quiet_after: Duration::from_secs(5),
             paced: true,
             scrub_every: Duration::from_secs(24 * 3600),
             faults: Arc::default(),
@@ -162,6 +166,8 @@ struct Shared {
     wal_bytes: AtomicU64,
     commits: AtomicU64,
     unsealed_points: AtomicUsize,
+    /// Nothing has come for a while: the log may shrink to what it holds.
+    quiet: AtomicBool,
     queue: Queue,
     held: Mutex<BTreeMap<String, u64>>,
     fault: Mutex<Option<Fault>>,
@@ -278,6 +284,7 @@ impl Embedded {
             registry: RwLock::new(registry),
             unsealed_points: AtomicUsize::new(replayed.memory.points()),
             memory: RwLock::new(replayed.memory),
+            quiet: AtomicBool::new(false),
             ring: Mutex::default(),
             last: watch::Sender::new(last),
             sealed: AtomicU64::new(sealed.0),
@@ -508,6 +515,9 @@ fn known_latest(
     if !loaded.lost.is_empty() {
         tracing::error!(file = latest::FILE, "damaged; the latest readings come from the blocks");
         read::latest_sealed(days, &mut known, &loaded.lost)?;
+    }
+    if let Some(through) = loaded.through {
+        read::latest_since(days, &mut known, through)?;
     }
     Ok((known, loaded.lost.len() as u64))
 }

@@ -15,7 +15,7 @@ use super::days::{DAY_MICROS, Days, start_of};
 use super::memory::read;
 use super::walk::{Piece, Sink, sealed_of, walk_day};
 use super::{Shared, days};
-use crate::series::{Aggregate, BUCKETS_MAX, Bucket, Point, SeriesError, SeriesId, Span};
+use crate::series::{Aggregate, BUCKETS_MAX, Bucket, Offset, Point, SeriesError, SeriesId, Span};
 
 /// Threads of one question.
 const THREADS_MAX: usize = 8;
@@ -447,6 +447,32 @@ pub(super) fn latest_sealed(
             }
         }
         left = missing;
+    }
+    Ok(())
+}
+
+/// Brings latest readings up to date with the segments made from behind `through`.
+pub(super) fn latest_since(
+    days: &Days,
+    known: &mut [Option<Slot>],
+    through: Offset,
+) -> Result<(), SeriesError> {
+    for (day, segments) in days.all() {
+        if segments.iter().all(|one| one.head.through <= through) {
+            continue;
+        }
+        let mut cursor = Cursor::new(days, day)?;
+        for part in
+            (0..cursor.parts()).filter(|part| cursor.rank(*part) > through.0).collect::<Vec<_>>()
+        {
+            for series in cursor.sensors(part)? {
+                let Some(last) = cursor.last(part, series)? else { continue };
+                let Some(place) = known.get_mut(series as usize) else { continue };
+                if place.is_none_or(|known| known.at <= last.at) {
+                    *place = Some(last);
+                }
+            }
+        }
     }
     Ok(())
 }

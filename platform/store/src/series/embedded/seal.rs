@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::block::{Columns, Slot};
 use super::cursor::Cursor;
 use super::days::{day_of, start_of};
-use super::log::AuditRow;
+use super::log::{AuditRow, FREE_PAGES_KEPT, FREE_PAGES_QUIET};
 use super::memory::{Frozen, in_order, lock, read, write};
 use super::segment::{Segment, SegmentWriter};
 use super::walk::sealed_of;
@@ -36,6 +36,12 @@ const LEARNT_ROWS: usize = 1_000;
 const TRUNCATE_PAUSE: Duration = Duration::from_millis(2);
 /// A log with less than this in it is idle enough to give its room back.
 const SHRINK_BELOW_BYTES: u64 = 1 << 20;
+/// Fewer readings than this are not worth a segment of their own before their time.
+const QUIET_POINTS: usize = 1 << 16;
+/// The latest readings of so many sensors are written with each seal;
+const LATEST_SENSORS_FEW: usize = 1 << 16;
+/// those of more once so many readings a sensor are sealed.
+const LATEST_READINGS: usize = 8;
 /// Sensors sealed between two rests.
 const PACE_SENSORS: usize = 64;
 /// A paced pass rests for work / this.
@@ -67,9 +73,13 @@ pub(super) struct Sealer {
     waiting_since: Option<Duration>,
     retry_at: Option<Duration>,
     /// The truncation after which the log was last made smaller.
-    shrunk: u64,
+    shrunk: (u64, bool),
     /// The greatest event time in segments of each sensor; what comes later replaces nothing.
     sealed_to: Vec<i64>,
+    /// How far the log had come when it was last seen to grow, and when that was.
+    grown: (Offset, Duration),
+    /// Readings sealed since the latest ones were written down.
+    unwritten: usize,
 }
 
 impl Sealer {
@@ -78,7 +88,17 @@ impl Sealer {
         commands: SyncSender<Command>,
         sealed_to: Vec<i64>,
     ) -> Self {
-        Self { shared, commands, waiting_since: None, retry_at: None, shrunk: 0, sealed_to }
+        let grown = (*shared.last.borrow(), shared.clock.monotonic());
+        Self {
+            shared,
+            commands,
+            waiting_since: None,
+            retry_at: None,
+            shrunk: (0, false),
+            sealed_to,
+            grown,
+            unwritten: 0,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -90,6 +110,7 @@ impl Sealer {
     fn tick(&mut self) {
         let requests = std::mem::take(&mut *lock(&self.shared.requests));
         let mut outcome = Ok(());
+        self.look();
         if !requests.is_empty() || self.is_due() {
             outcome = self.pass();
             if outcome.is_ok() && !requests.is_empty() {
@@ -110,6 +131,20 @@ impl Sealer {
         }
     }
 
+    /// Notes whether anything comes, and says how much waits.
+    fn look(&mut self) {
+        let (now, last) = (self.shared.clock.monotonic(), *self.shared.last.borrow());
+        if self.grown.0 != last {
+            self.grown = (last, now);
+        }
+        let quiet = now.saturating_sub(self.grown.1) >= self.shared.options.quiet_after;
+        self.shared.quiet.store(quiet, Relaxed);
+        let waiting = self.shared.unsealed_points.load(Relaxed);
+        metrics::gauge!("series_unsealed_readings").set(waiting as f64);
+        metrics::gauge!("series_log_bytes").set(self.shared.log_bytes.load(Relaxed) as f64);
+        metrics::gauge!("series_segments").set(self.shared.days.count() as f64);
+    }
+
     fn is_due(&mut self) -> bool {
         let now = self.shared.clock.monotonic();
         if self.retry_at.is_some_and(|at| now < at) {
@@ -127,11 +162,12 @@ impl Sealer {
         let since = *self.waiting_since.get_or_insert(now);
         self.retry_at.is_some()
             || points >= options.seal_points
+            || points >= QUIET_POINTS && self.shared.quiet.load(Relaxed)
             || now.saturating_sub(since) >= options.seal_age
             || self.shared.log_bytes.load(Relaxed) >= options.log_bytes_max
     }
 
-    fn answer(&self, request: Request, outcome: &Result<(), SeriesError>) {
+    fn answer(&mut self, request: Request, outcome: &Result<(), SeriesError>) {
         let failed = |error: &SeriesError| SeriesError::Failed { reason: cause(error) };
         match request {
             Request::Seal { reply } => {
@@ -180,7 +216,7 @@ impl Sealer {
         };
         let written = pass.write();
         let Pass { fresh, audit, .. } = pass;
-        let prepared = written.and_then(|()| self.prepare(audit));
+        let prepared = written.and_then(|()| self.prepare(frozen, audit));
         if let Err(error) = prepared {
             // Nobody has seen them, and the next try makes them again.
             for segment in &fresh {
@@ -190,6 +226,7 @@ impl Sealer {
         }
         // From here on the files stay, whatever the answer: the watermark may have moved.
         self.ask(|reply| Command::Sealed { through: frozen.through, reply })?;
+        count(&fresh);
         self.shared.days.publish(fresh);
         self.note_sealed(frozen);
         self.shared.compactor_bell.ring();
@@ -197,12 +234,22 @@ impl Sealer {
     }
 
     /// Everything that must be durable before the watermark moves.
-    fn prepare(&self, audit: Vec<AuditRow>) -> Result<(), SeriesError> {
+    fn prepare(&mut self, frozen: &Frozen, audit: Vec<AuditRow>) -> Result<(), SeriesError> {
         self.shared.days.sync()?;
-        let known = read(&self.shared.memory).latest_all().to_vec();
-        latest::save(&self.shared.options.dir, &known)?;
+        let sensors = read(&self.shared.registry).len();
+        self.unwritten += frozen.runs.points();
+        if sensors <= LATEST_SENSORS_FEW || self.unwritten >= sensors * LATEST_READINGS {
+            self.write_latest(frozen.through)?;
+        }
         self.shared.faults.at_watermark()?;
         self.learn(audit)
+    }
+
+    fn write_latest(&mut self, through: Offset) -> Result<(), SeriesError> {
+        let known = read(&self.shared.memory).latest_all().to_vec();
+        latest::save(&self.shared.options.dir, &known, through)?;
+        self.unwritten = 0;
+        Ok(())
     }
 
     fn note_sealed(&mut self, frozen: &Frozen) {
@@ -264,15 +311,16 @@ impl Sealer {
     fn shrink(&mut self) -> Result<(), SeriesError> {
         let truncated = self.shared.truncated.load(Relaxed);
         let idle = self.shared.log_bytes.load(Relaxed) < SHRINK_BELOW_BYTES;
-        if !idle || truncated == self.shrunk {
+        let quiet = self.shared.quiet.load(Relaxed);
+        if !(idle || quiet) || (truncated, quiet) == self.shrunk {
             return Ok(());
         }
-        let mut shrank = false;
-        while self.ask(|reply| Command::Shrink { reply })? {
-            shrank = true;
+        let kept = if quiet { FREE_PAGES_QUIET } else { FREE_PAGES_KEPT };
+        while self.ask(|reply| Command::Shrink { kept, reply })? {
             std::thread::sleep(TRUNCATE_PAUSE);
         }
-        self.shrunk = truncated;
+        let shrank = self.shrunk.0 != truncated || quiet;
+        self.shrunk = (truncated, quiet);
         if shrank {
             // The file gets shorter when the write-ahead log is moved into it.
             self.shared.wal_bytes.fetch_max(CHECKPOINT_BYTES, Relaxed);
@@ -295,14 +343,10 @@ impl Sealer {
         }
     }
 
-    fn retain(&self, before: i64) -> Result<u64, SeriesError> {
+    fn retain(&mut self, before: i64) -> Result<u64, SeriesError> {
         let removed = self.shared.days.remove_before(before)?;
-        let known = {
-            let mut memory = write(&self.shared.memory);
-            memory.forget_latest(start_of(before));
-            memory.latest_all().to_vec()
-        };
-        latest::save(&self.shared.options.dir, &known)?;
+        write(&self.shared.memory).forget_latest(start_of(before));
+        self.write_latest(Offset(self.shared.sealed.load(Relaxed)))?;
         self.ask(|reply| Command::ForgetDays { before, reply })?;
         Ok(removed)
     }
@@ -451,6 +495,13 @@ impl<'a> Pass<'a> {
             std::thread::sleep(worked / PACE_REST);
         }
     }
+}
+
+fn count(fresh: &[Segment]) {
+    let blocks: u64 = fresh.iter().map(|one| u64::from(one.blocks)).sum();
+    let bytes: u64 = fresh.iter().map(|one| one.bytes).sum();
+    metrics::counter!("series_sealed_blocks_total").increment(blocks);
+    metrics::counter!("series_sealed_bytes_total").increment(bytes);
 }
 
 fn fill(columns: &mut Columns, slots: &[Slot]) {

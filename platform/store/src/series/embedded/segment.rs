@@ -381,8 +381,14 @@ impl SegmentWriter {
             self.abandon()?;
             return Ok(None);
         }
+        let tables = std::mem::take(&mut self.entries);
+        let (mut readings, mut blocks) = (0, 0);
+        for entry in [Table::Dense, Table::Packed].iter().flat_map(|one| &tables[*one as usize]) {
+            readings += u64::from(entry.count);
+            blocks += 1;
+        }
         let mut root = Vec::new();
-        for entries in std::mem::take(&mut self.entries) {
+        for entries in tables {
             root.extend_from_slice(&(entries.len().div_ceil(INDEX_ENTRIES) as u32).to_le_bytes());
             for some in entries.chunks(INDEX_ENTRIES) {
                 self.index(some)?.put(&mut root);
@@ -392,13 +398,13 @@ impl SegmentWriter {
         root.extend_from_slice(&checksum.to_le_bytes());
         let (first, len) = self.write(&root)?;
         let (second, _) = self.write(&root)?;
-        let tail = tail(first, second, len);
+        let tail = Tail { roots: [first, second], len, readings, blocks }.to_bytes();
         self.write(&tail)?;
         self.write(&tail)?;
         let file = self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         fs::rename(unfinished(&self.path), &self.path)?;
-        Ok(Some(Segment { head: self.head, path: self.path, bytes: self.place }))
+        Ok(Some(Segment { head: self.head, path: self.path, bytes: self.place, readings, blocks }))
     }
 
     fn index(&mut self, entries: &[Entry]) -> Result<IndexBlock, SeriesError> {
@@ -424,15 +430,54 @@ fn unfinished(path: &Path) -> PathBuf {
     path.with_extension("tmp")
 }
 
-fn tail(first: u64, second: u64, len: u32) -> [u8; TAIL_BYTES] {
-    let mut out = [0; TAIL_BYTES];
-    out[..8].copy_from_slice(MAGIC);
-    out[8..16].copy_from_slice(&first.to_le_bytes());
-    out[16..24].copy_from_slice(&second.to_le_bytes());
-    out[24..28].copy_from_slice(&len.to_le_bytes());
-    let checksum = crc32c::crc32c(&out[..TAIL_BYTES - 4]);
-    out[TAIL_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
-    out
+/// Where the roots are, and how much there is.
+struct Tail {
+    roots: [u64; 2],
+    len: u32,
+    /// Zero in files of format 2, which did not say.
+    readings: u64,
+    blocks: u32,
+}
+
+impl Tail {
+    fn to_bytes(&self) -> [u8; TAIL_BYTES] {
+        let mut out = [0; TAIL_BYTES];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..16].copy_from_slice(&self.roots[0].to_le_bytes());
+        out[16..24].copy_from_slice(&self.roots[1].to_le_bytes());
+        out[24..28].copy_from_slice(&self.len.to_le_bytes());
+        out[28..36].copy_from_slice(&self.readings.to_le_bytes());
+        out[36..40].copy_from_slice(&self.blocks.to_le_bytes());
+        let checksum = crc32c::crc32c(&out[..TAIL_BYTES - 4]);
+        out[TAIL_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads one of the two, the last one being number 1.
+    fn read(
+        file: &File,
+        bytes: u64,
+        copy: u64,
+    ) -> Result<(u64, Result<Self, SeriesError>), SeriesError> {
+        let place = bytes.checked_sub(copy * TAIL_BYTES as u64);
+        let place = place.ok_or_else(|| damaged("the file is too short"))?;
+        let mut tail = [0; TAIL_BYTES];
+        file.read_exact_at(&mut tail, place).map_err(short)?;
+        Ok((place, Self::from_bytes(&tail)))
+    }
+
+    fn from_bytes(bytes: &[u8; TAIL_BYTES]) -> Result<Self, SeriesError> {
+        let mut rest = Rest(checked(bytes, "the tail")?);
+        if rest.take(8)? != MAGIC {
+            return Err(damaged("the file has an unknown format"));
+        }
+        Ok(Self {
+            roots: [u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?)],
+            len: u32::from_le_bytes(rest.array()?),
+            readings: u64::from_le_bytes(rest.array()?),
+            blocks: u32::from_le_bytes(rest.array()?),
+        })
+    }
 }
 
 /// A finished segment: its head, and where the file is.
@@ -441,16 +486,28 @@ pub(super) struct Segment {
     pub(super) head: Head,
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
+    /// Zero when a damaged file does not say.
+    pub(super) readings: u64,
+    pub(super) blocks: u32,
 }
 
 impl Segment {
-    /// Reads the head of a file.
+    /// Reads the head of a file, and how much it says that it holds.
     pub(super) fn at(path: PathBuf) -> Result<Self, SeriesError> {
         let file = File::open(&path)?;
         let bytes = file.metadata()?.len();
         let mut head = [0; HEAD_BYTES];
         file.read_exact_at(&mut head, 0).map_err(short)?;
-        Ok(Self { head: Head::from_bytes(&head)?, path, bytes })
+        let head = Head::from_bytes(&head)?;
+        let tail = [1, 2].into_iter().find_map(|copy| Tail::read(&file, bytes, copy).ok()?.1.ok());
+        let (readings, blocks) = tail.map_or((0, 0), |tail| (tail.readings, tail.blocks));
+        let mut segment = Self { head, path, bytes, readings, blocks };
+        if readings == 0
+            && let Ok(opened) = segment.open()
+        {
+            (segment.readings, segment.blocks) = opened.count();
+        }
+        Ok(segment)
     }
 
     /// Opens the file and reads its root.
@@ -460,13 +517,9 @@ impl Segment {
         let mut blemish = None;
         let mut found = None;
         for copy in [2, 1] {
-            let place = bytes.checked_sub(copy * TAIL_BYTES as u64);
-            let place = place.ok_or_else(|| damaged("the file is too short"))?;
-            let mut tail = [0; TAIL_BYTES];
-            file.read_exact_at(&mut tail, place).map_err(short)?;
-            match roots(&tail) {
-                Ok(roots) => found = found.or(Some(roots)),
-                Err(error) => blemish = Some((place, error)),
+            match Tail::read(&file, bytes, copy)? {
+                (_, Ok(tail)) => found = found.or(Some((tail.roots, tail.len))),
+                (place, Err(error)) => blemish = Some((place, error)),
             }
         }
         let Some((places, len)) = found else { return Err(damaged("both tails are damaged")) };
@@ -481,15 +534,6 @@ impl Segment {
         let root = root.ok_or_else(|| damaged("both roots are damaged"))?;
         Ok(Opened { file, root, blemish: blemish.map(|(place, error)| (place, error.to_string())) })
     }
-}
-
-fn roots(tail: &[u8; TAIL_BYTES]) -> Result<([u64; 2], u32), SeriesError> {
-    let mut rest = Rest(checked(tail, "the tail")?);
-    if rest.take(8)? != MAGIC {
-        return Err(damaged("the file has an unknown format"));
-    }
-    let places = [u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?)];
-    Ok((places, u32::from_le_bytes(rest.array()?)))
 }
 
 /// An end of file where there should be more is damage, not a fault of the disk.
@@ -542,6 +586,18 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn index(&self, table: Table) -> &[IndexBlock] {
         &self.root.tables[table as usize]
+    }
+
+    /// Readings and blocks, by the index; what is damaged does not count.
+    fn count(&self) -> (u64, u32) {
+        let (mut readings, mut blocks) = (0, 0);
+        for block in [Table::Dense, Table::Packed].iter().flat_map(|table| self.index(*table)) {
+            for entry in self.entries(block).unwrap_or_default() {
+                readings += u64::from(entry.count);
+                blocks += 1;
+            }
+        }
+        (readings, blocks)
     }
 
     /// How many bytes of memory this takes.

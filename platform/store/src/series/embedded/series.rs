@@ -201,10 +201,13 @@ impl Series for Embedded {
         self.blocking(|shared| {
             let last = *shared.last.borrow();
             let lost = shared.lost_batches.load(Relaxed);
+            let sealed = Offset(shared.sealed.load(Relaxed));
+            let unsealed = read(&shared.memory).points_after(sealed) as u64;
             Ok(SeriesStatus {
+                readings: shared.days.readings() + unsealed,
                 sensors: read(&shared.registry).len() as u64,
                 last,
-                unsealed: last.0.saturating_sub(shared.sealed.load(Relaxed)),
+                unsealed: last.0.saturating_sub(sealed.0),
                 bytes_on_disk: bytes_in(&shared.options.dir)? + bytes_in(shared.days.dir())?,
                 quarantined: shared.days.quarantined() + lost,
                 damage: shared.days.damage(),

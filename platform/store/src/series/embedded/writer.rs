@@ -63,6 +63,8 @@ pub(super) enum Command {
     },
     /// Gives the room of truncated batches back, one step; answers whether more is left.
     Shrink {
+        /// Free pages that stay.
+        kept: i64,
         reply: Reply<bool>,
     },
     Quarantine {
@@ -266,7 +268,7 @@ impl Writer {
                 (staged, effect)
             }
             Command::Truncate { through, reply } => self.stage_truncate(through, reply),
-            Command::Shrink { reply } => match self.log.shrink() {
+            Command::Shrink { kept, reply } => match self.log.shrink(kept) {
                 Ok(more) => (Ok(()), answer(reply, move |_| more)),
                 Err(error) => (Err(error), answer(reply, |_| false)),
             },
@@ -422,7 +424,8 @@ impl Writer {
         let restart = || {
             // A reader in the way is not waited for: the next round tries again.
             self.log.conn.busy_timeout(Duration::ZERO)?;
-            let restarted = self.log.checkpoint("RESTART");
+            let quiet = self.shared.quiet.load(Relaxed);
+            let restarted = self.log.checkpoint(if quiet { "TRUNCATE" } else { "RESTART" });
             self.log.conn.busy_timeout(BUSY_TIMEOUT)?;
             restarted
         };
@@ -467,7 +470,7 @@ fn refusal(command: Command) -> Effect {
     match command {
         Command::Append { reply, .. } => refuse(reply),
         Command::Register { reply, .. } => refuse(reply),
-        Command::Truncate { reply, .. } | Command::Shrink { reply } => refuse(reply),
+        Command::Truncate { reply, .. } | Command::Shrink { reply, .. } => refuse(reply),
         Command::Hold { reply, .. }
         | Command::Learnt { reply, .. }
         | Command::Sealed { reply, .. }

@@ -61,6 +61,76 @@ fn flip_all(path: &Path) {
 }
 
 #[tokio::test]
+async fn latest_readings_that_were_not_written_down_come_from_the_segments() {
+    let mut fixture = Fixture::new();
+    let keys: Vec<_> =
+        (0..3).map(|i| SensorKey::new(&format!("north/p-{i}/level")).unwrap()).collect();
+    let ids = fixture.embedded().register(&keys).await.unwrap();
+    let store = fixture.embedded();
+    // One with blocks of its own, one that shares, one that only had readings before.
+    store.append(round(&ids, 0)).await.unwrap();
+    store.seal_now().await.unwrap();
+    let path = fixture.options.dir.join("latest.bin");
+    let old = fs::read(&path).unwrap();
+    store.append(batch(ids[0], 10..3_000)).await.unwrap();
+    store.append(round(&ids[1..2], 60_000_000)).await.unwrap();
+    store.seal_now().await.unwrap();
+    let latest = store.latest(&ids).await.unwrap();
+    fixture.close();
+    fs::write(&path, old).unwrap();
+    fixture.open();
+    assert_eq!(fixture.embedded().latest(&ids).await.unwrap(), latest);
+    assert_eq!(fixture.embedded().status().await.unwrap().quarantined, 0);
+}
+
+#[tokio::test]
+async fn readings_are_counted_wherever_they_are() {
+    let mut fixture = Fixture::new();
+    let count = |fixture: &Fixture| {
+        let store = Arc::clone(fixture.embedded());
+        async move { store.status().await.unwrap().readings }
+    };
+    let id = sensor(fixture.embedded(), "flow").await;
+    let few = sensor(fixture.embedded(), "level").await;
+    fixture.embedded().append(batch(id, 0..5_000)).await.unwrap();
+    assert_eq!(count(&fixture).await, 5_000);
+    fixture.embedded().seal_now().await.unwrap();
+    assert_eq!(count(&fixture).await, 5_000);
+    fixture.embedded().append(batch(few, 0..30)).await.unwrap();
+    assert_eq!(count(&fixture).await, 5_030);
+    fixture.close();
+    fixture.open();
+    assert_eq!(count(&fixture).await, 5_030);
+    // Readings sent again count until the segments are one.
+    fixture.embedded().append(batch(id, 0..5_000)).await.unwrap();
+    fixture.embedded().settle().await.unwrap();
+    assert_eq!(count(&fixture).await, 5_030);
+    let day = Timestamp::from_micros(DAY + DAY_MICROS);
+    fixture.embedded().retain(day).await.unwrap();
+    assert_eq!(count(&fixture).await, 0);
+}
+
+#[tokio::test]
+async fn a_quiet_store_puts_its_log_away() {
+    let fixture = Fixture::with(|options| options.quiet_after = Duration::from_millis(50));
+    let store = fixture.embedded();
+    let id = sensor(store, "flow").await;
+    for i in 0..20 {
+        store.append(batch(id, i * 5_000..(i + 1) * 5_000)).await.unwrap();
+    }
+    let size = |name: &str| fs::metadata(fixture.options.dir.join(name)).unwrap().len();
+    eventually(|| async {
+        !day_files(&fixture).is_empty() && size("log.db") < 300_000 && size("log.db-wal") < 40_000
+    })
+    .await;
+    assert_eq!(store.unsealed_points(), 0);
+    assert_eq!(all(store, id).await.len(), 100_000);
+    // And takes it up again.
+    store.append(batch(id, 100_000..100_010)).await.unwrap();
+    assert_eq!(all(store, id).await.len(), 100_010);
+}
+
+#[tokio::test]
 async fn a_backfill_of_many_days_is_answered_day_by_day() {
     let fixture = Fixture::new();
     let store = fixture.embedded();
