@@ -21,9 +21,21 @@ pub(crate) struct SourceFlow {
     pub(crate) received_per_s: f64,
     pub(crate) refused_per_s: f64,
     pub(crate) stored_per_s: f64,
-    /// On disk, since the store began; null when it cannot be said.
+    /// On disk now, the log included; null while there are none.
     pub(crate) bytes_per_reading: Option<f64>,
     pub(crate) readers: Vec<FlowReader>,
+}
+
+impl SourceFlow {
+    /// As people read it: a smoothed rate never ends to change.
+    pub(super) fn rounded(mut self) -> Self {
+        let tenth = |rate: &mut f64| *rate = (*rate * 10.0).round() / 10.0;
+        [&mut self.received_per_s, &mut self.refused_per_s, &mut self.stored_per_s]
+            .into_iter()
+            .chain(self.readers.iter_mut().map(|reader| &mut reader.per_s))
+            .for_each(tenth);
+        self
+    }
 }
 
 /// Who follows the log of readings.
@@ -110,7 +122,8 @@ impl Telemetry {
             received_per_s: seen.stored_per_s + seen.refused_per_s,
             refused_per_s: seen.refused_per_s,
             stored_per_s: seen.stored_per_s,
-            bytes_per_reading: None,
+            bytes_per_reading: (status.readings > 0)
+                .then(|| status.bytes_on_disk as f64 / status.readings as f64),
             readers: std::iter::once(detection).chain(others).collect(),
         })
     }
