@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kernel::{Reading, Timestamp};
+use kernel::Timestamp;
 use opcua_client::{MonitoredItemMap, OnSubscriptionNotificationCore, Session};
 use opcua_types::{
     AttributeId, DataChangeFilter, DataChangeNotification, DataChangeTrigger, DataValue,
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::OpcUaError;
-use crate::backfill::{Filled, fill, recorded};
+use crate::backfill::{Backfill, recorded};
 use crate::kind::OpcUa;
 use crate::link::Link;
 use crate::nodes::{self, NODES_PER_READ};
@@ -31,6 +31,8 @@ const KEEP_ALIVE_COUNT: u32 = 10;
 const LIFETIME_COUNT: u32 = 600;
 const ABSOLUTE_DEADBAND: u32 = 1;
 const REPEAT_LOOK: Duration = Duration::from_secs(1);
+/// Every round fills what came during the one before, which is less and less.
+const FILL_ROUNDS_MAX: usize = 10;
 
 /// Values of one message, each with the handle of its node.
 type Changes = Vec<(u32, DataValue)>;
@@ -40,6 +42,7 @@ pub(crate) struct Watch<'a> {
     courier: Courier,
     tags: Vec<Tag>,
     backfilled: u64,
+    history_requests: u64,
 }
 
 /// Passes notifications on without ever waiting: it is called by what drives the session.
@@ -74,7 +77,7 @@ type Lost = (OpcUaError, bool);
 impl<'a> Watch<'a> {
     pub(crate) fn new(source: &'a OpcUa, courier: Courier) -> Self {
         source.status.detail("time of a reading", "the source's, as the server says it");
-        Self { source, courier, tags: Vec::new(), backfilled: 0 }
+        Self { source, courier, tags: Vec::new(), backfilled: 0, history_requests: 0 }
     }
 
     fn now(&self) -> Timestamp {
@@ -116,7 +119,7 @@ impl<'a> Watch<'a> {
             return error;
         }
         self.source.status.connected(self.now());
-        if let Err(error) = self.fill_gaps(session, began).await {
+        if let Err(error) = self.fill_gaps(session, began, &missed).await {
             return error;
         }
         let mut timer = tokio::time::interval(REPEAT_LOOK);
@@ -185,41 +188,60 @@ impl<'a> Watch<'a> {
         Last { good_until: newest, ..Last::default() }
     }
 
-    async fn fill_gaps(&mut self, session: &Session, until: Timestamp) -> Result<(), OpcUaError> {
+    /// Fills the gaps, and then those that filling made: notifications wait meanwhile, and those
+    /// that find no room are in the history too. Nothing newer is handed over before, so a gap
+    /// that is half filled when we are killed still begins where it was filled to.
+    async fn fill_gaps(
+        &mut self,
+        session: &Session,
+        began: Timestamp,
+        missed: &AtomicU64,
+    ) -> Result<(), OpcUaError> {
         let hours = u64::from(self.source.settings.backfill_hours);
         if hours == 0 {
             return Ok(());
         }
         let reach = Duration::from_secs(hours * 3_600);
         let recorded = recorded(session, &self.tags).await?;
-        let mut oldest: Option<Timestamp> = None;
-        let mut filled = 0_u64;
-        let mut failed = None;
-        for (tag, _) in self.tags.iter().zip(&recorded).filter(|(_, recorded)| **recorded) {
-            let courier = &mut self.courier;
-            let hand_over = |readings: Vec<Reading>| courier.send(readings, 0);
-            match fill(session, tag, until, reach, hand_over).await {
-                Ok(Filled::Nothing) => {}
-                // What is new is worth more than what is missing: the subscription goes on.
-                Err(error) => failed = Some(format!("{}: {error}", tag.sensor)),
-                Ok(Filled::Readings { count, from }) => {
-                    filled += count as u64;
-                    oldest = Some(oldest.map_or(from, |oldest| oldest.min(from)));
-                }
-            }
-        }
-        self.backfilled += filled;
-        let status = &self.source.status;
-        status.detail("backfilled readings", self.backfilled.to_string());
-        if let Some(oldest) = oldest {
-            status.detail("last gap filled", format!("{oldest} to {until}: {filled} readings"));
-        }
         let without = recorded.iter().filter(|recorded| !**recorded).count();
-        status.detail("nodes without history", without.to_string());
-        if let Some(failed) = failed {
-            status.trouble(&failed, self.now());
+        self.source.status.detail("nodes without history", without.to_string());
+        let mut until = began;
+        for _ in 0..FILL_ROUNDS_MAX {
+            let before = missed.load(Ordering::Relaxed);
+            self.fill(session, &recorded, until, reach).await;
+            if missed.load(Ordering::Relaxed) == before {
+                break;
+            }
+            until = self.now();
         }
         Ok(())
+    }
+
+    async fn fill(
+        &mut self,
+        session: &Session,
+        recorded: &[bool],
+        until: Timestamp,
+        reach: Duration,
+    ) {
+        let backfill = Backfill::new(session, &self.tags, &mut self.courier, until).await;
+        let filled = backfill.run(recorded, reach).await;
+        for index in filled.whole {
+            let last = &mut self.tags[index].last;
+            last.good_until = last.good_until.max(Some(until));
+        }
+        self.backfilled += filled.readings;
+        self.history_requests += filled.requests;
+        let status = &self.source.status;
+        status.detail("backfilled readings", self.backfilled.to_string());
+        status.detail("history requests", self.history_requests.to_string());
+        if let Some(from) = filled.from {
+            let said = format!("{from} to {until}: {} readings", filled.readings);
+            status.detail("last gap filled", said);
+        }
+        if let Some(failed) = filled.failed {
+            status.trouble(&failed, self.now());
+        }
     }
 
     fn hear(&mut self, changes: &Changes) {

@@ -11,8 +11,12 @@ use crate::sources::{Peer, connect, free_port, latest, source};
 const ID: &str = "opc_ua/plant";
 
 fn start(port: u16, folder: &Path, mode: &str, first: u64) -> Peer {
-    let (port, first) = (port.to_string(), first.to_string());
-    Peer::start("opcua_server.py", &[&port, folder.to_str().unwrap(), mode, &first])
+    start_with(port, folder, mode, first, 0)
+}
+
+fn start_with(port: u16, folder: &Path, mode: &str, first: u64, tanks: u64) -> Peer {
+    let (port, first, tanks) = (port.to_string(), first.to_string(), tanks.to_string());
+    Peer::start("opcua_server.py", &[&port, folder.to_str().unwrap(), mode, &first, &tanks])
 }
 
 fn open_settings(server: &Peer) -> Value {
@@ -107,14 +111,7 @@ async fn a_gap_is_filled_from_history_after_a_restart_of_either_side() {
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     plainview.launch().await;
     source(&plainview, ID, "is live", |view| view["state"] == "live").await;
-    let detail = |view: &Value, name: &str| {
-        let all = view["details"].as_array().cloned().unwrap_or_default();
-        let found = all.iter().find(|detail| detail["name"] == name).cloned();
-        found.map(|detail| detail["value"].as_str().unwrap_or_default().to_owned())
-    };
-    let filled = |view: &Value| {
-        detail(view, "backfilled readings").is_some_and(|count| count.parse::<u64>().unwrap() >= 30)
-    };
+    let filled = |view: &Value| detail(view, "backfilled readings") >= 30;
     source(&plainview, ID, "filled the gap", filled).await;
     without_gap(&plainview, 50).await;
 
@@ -128,6 +125,77 @@ async fn a_gap_is_filled_from_history_after_a_restart_of_either_side() {
         latest["value"].as_f64().is_some_and(|count| count > 100_010.0)
     })
     .await;
+}
+
+/// A number among a source's details; zero while it is not there.
+fn detail(view: &Value, name: &str) -> u64 {
+    let all = view["details"].as_array().cloned().unwrap_or_default();
+    let found = all.iter().find(|detail| detail["name"] == name);
+    found.and_then(|detail| detail["value"].as_str()?.parse().ok()).unwrap_or_default()
+}
+
+const TANKS: u64 = 20;
+const RECORDED: u64 = 1_500;
+
+/// Levels of `first` and above that are stored of a tank, each once.
+async fn levels(plainview: &Plainview, tank: u64, first: u64) -> Option<usize> {
+    let path = format!(
+        "/api/v1/sensors/readings?sensor=north/tanks/level-{tank}&limit=10000\
+         &from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
+    );
+    let answer = plainview.get(&path).await;
+    let points = answer["series"][0]["points"].as_array()?;
+    let values = points.iter().filter_map(|point| point["value"].as_f64());
+    let recorded: std::collections::BTreeSet<u64> =
+        values.filter(|value| *value >= first as f64).map(|value| value as u64).collect();
+    Some(recorded.len())
+}
+
+/// Kills Plainview, lets the server record meanwhile, and starts Plainview again.
+async fn missed(plainview: &mut Plainview, server: &mut Peer, folder: &Path, first: u64) {
+    plainview.kill();
+    // A gap is two seconds long at least, and the levels lie in its last one and a half.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    server.tell(&format!("record {RECORDED} {first}"));
+    let recorded = folder.join(format!("recorded-{first}"));
+    plainview
+        .until(DEADLINE, "recorded", async |_| recorded.exists().then_some(()))
+        .await;
+    plainview.launch().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gaps_of_many_nodes_are_read_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start_with(free_port(), folder.path(), "open", 0, TANKS);
+    let mut plainview = Plainview::start().await;
+    let mut settings = open_settings(&server);
+    let tank = |tank: u64| {
+        json!({ "node": format!("ns=2;i={}", 2000 + tank),
+                "sensor": format!("north/tanks/level-{tank}") })
+    };
+    settings["nodes"] = (0..TANKS).map(tank).collect();
+    connect(&plainview, "opc_ua", &settings).await;
+    for tank in 0..TANKS {
+        latest(&plainview, &format!("north/tanks/level-{tank}"), "good", is("good", 1.0)).await;
+    }
+    // This server cuts at the limit of a request, and does not say that there is more.
+    missed(&mut plainview, &mut server, folder.path(), 10_000).await;
+    let all = RECORDED * TANKS;
+    let filled = |view: &Value| detail(view, "backfilled readings") >= all;
+    let view = source(&plainview, ID, "filled the gaps", filled).await;
+    let requests = detail(&view, "history requests");
+    assert!((1..TANKS).contains(&requests), "{requests} requests for {TANKS} nodes: {view}");
+    for tank in 0..TANKS {
+        assert_eq!(levels(&plainview, tank, 10_000).await, Some(RECORDED as usize), "{tank}");
+    }
+    // And now it goes on by itself, page by page.
+    server.tell("page 250");
+    missed(&mut plainview, &mut server, folder.path(), 20_000).await;
+    source(&plainview, ID, "filled the gaps again", filled).await;
+    for tank in 0..TANKS {
+        assert_eq!(levels(&plainview, tank, 20_000).await, Some(RECORDED as usize), "{tank}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

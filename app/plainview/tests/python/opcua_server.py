@@ -1,8 +1,11 @@
 """An OPC UA server for the tests, steered by lines on its input.
 
-Arguments: port, folder for certificate and history, `open` or `secure`, first count. Prints one
-line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history.
-Commands: `set Speed VALUE SECONDS_AGO`, `status Speed CODE`, `pause`, `resume`.
+Arguments: port, folder for certificate and history, `open` or `secure`, first count, tanks. Prints
+one line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history,
+as are the tanks' levels.
+Commands: `set Speed VALUE SECONDS_AGO`, `status Speed CODE`, `pause`, `resume`; `record COUNT FIRST`
+writes so many levels a millisecond apart into every tank's history and then makes the file
+`recorded-FIRST`; `page COUNT` is how many values a page of history may have.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import SimpleRoleRuleset
 from asyncua.server.history_sql import HistorySQLite
 from asyncua.server.user_managers import UserManager
+from asyncua.ua.ua_binary import variant_to_binary
 from asyncua.crypto.permission_rules import User, UserRole
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -60,7 +64,7 @@ async def make(port, folder, secure):
     return server, thumbprint
 
 
-async def plant(server):
+async def plant(server, tanks):
     index = await server.register_namespace(NAMESPACE)
     pump = await server.nodes.objects.add_object(ua.NodeId("Pump", index), ua.QualifiedName("Pump", index))
     motor = await pump.add_object(ua.NodeId("Pump.Motor", index), ua.QualifiedName("Motor", index))
@@ -77,7 +81,28 @@ async def plant(server):
         nodes[name] = await parent.add_variable(
             node, ua.QualifiedName(name, index), value, varianttype=kind
         )
-    return nodes
+    levels = []
+    for tank in range(tanks):
+        node = ua.NodeId(2000 + tank, index)
+        name = ua.QualifiedName(f"Level{tank}", index)
+        levels.append(await pump.add_variable(node, name, 1.0, varianttype=ua.VariantType.Double))
+    return nodes, levels
+
+
+async def record(server, folder, levels, count, first):
+    """What a server writes when nobody listens, in one go."""
+    storage = server.iserver.history_manager.storage
+    begin = datetime.now(timezone.utc) - timedelta(milliseconds=count + 200)
+    for level in levels:
+        rows = []
+        for number in range(count):
+            at = begin + timedelta(milliseconds=number)
+            value = ua.Variant(float(first + number), ua.VariantType.Double)
+            rows.append((at, at, 0, str(value.Value), "Double", variant_to_binary(value)))
+        table = storage._get_table_name(level.nodeid)
+        await storage._db.executemany(f'INSERT INTO "{table}" VALUES (NULL, ?, ?, ?, ?, ?, ?)', rows)
+    await storage._db.commit()
+    (folder / f"recorded-{first}").touch()
 
 
 async def write(node, value, kind, at, status=ua.StatusCodes.Good):
@@ -95,7 +120,7 @@ async def count(node, number, going):
         await asyncio.sleep(0.1)
 
 
-async def obey(nodes, going):
+async def obey(server, folder, nodes, levels, going):
     speed = 1480.5
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -110,6 +135,11 @@ async def obey(nodes, going):
                 at = datetime.now(timezone.utc)
                 status = getattr(ua.StatusCodes, code)
                 await write(nodes[name], speed, ua.VariantType.Double, at, status)
+            case ["record", count, first]:
+                await record(server, folder, levels, int(count), int(first))
+            case ["page", count]:
+                storage = server.iserver.history_manager.storage
+                storage.max_history_data_response_size = int(count)
             case ["pause"]:
                 going.clear()
             case ["resume"]:
@@ -119,15 +149,17 @@ async def obey(nodes, going):
 async def main():
     port, folder, mode, first = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     server, thumbprint = await make(port, folder, mode == "secure")
-    nodes = await plant(server)
+    nodes, levels = await plant(server, int(sys.argv[5]) if len(sys.argv) > 5 else 0)
     async with server:
         await server.historize_node_data_change(nodes["Count"], period=timedelta(days=1))
+        for level in levels:
+            await server.historize_node_data_change(level, period=timedelta(days=1))
         going = asyncio.Event()
         going.set()
         counting = asyncio.create_task(count(nodes["Count"], first, going))
         endpoint = f"opc.tcp://127.0.0.1:{port}/plant/"
         print(json.dumps({"endpoint": endpoint, "thumbprint": thumbprint}), flush=True)
-        await obey(nodes, going)
+        await obey(server, folder, nodes, levels, going)
         counting.cancel()
 
 
