@@ -4,7 +4,7 @@ use kernel::{EventType, SensorKey, Timestamp};
 use serde::Serialize;
 
 use crate::model::Trust;
-use crate::service::{ConfiguredIn, Desired, SourceState};
+use crate::service::{ConfiguredIn, Desired, SourceFlow, SourceState, SourceView};
 
 /// Payload: [`crate::model::Anomaly`], whole, on onset, escalation and end.
 pub const ANOMALY_DETECTED: EventType = EventType::new("anomaly.detected", 1);
@@ -16,8 +16,22 @@ pub const TELEMETRY_TICK: EventType = EventType::new("telemetry.tick", 1);
 /// Payload: [`SourceChanged`].
 pub const SOURCE_CHANGED: EventType = EventType::new("source.changed", 1);
 
+/// Payload: [`SourceTick`]. Ephemeral.
+pub const SOURCE_TICK: EventType = EventType::new("source.tick", 1);
+
 pub const ALL: &[EventType] =
-    &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, SOURCE_CHANGED, TELEMETRY_TICK];
+    &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, SOURCE_CHANGED, SOURCE_TICK, TELEMETRY_TICK];
+
+/// The sources that changed since the last tick.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SourceTick {
+    pub(crate) at: Timestamp,
+    /// Each whole, as `GET /api/v1/sources` shows it.
+    pub(crate) sources: Vec<SourceView>,
+    /// Ids of those that are gone.
+    pub(crate) removed: Vec<String>,
+    pub(crate) flow: SourceFlow,
+}
 
 /// A connector was made, changed, started, stopped or removed, or became ill or well.
 #[derive(Clone, Debug, PartialEq, Serialize)]

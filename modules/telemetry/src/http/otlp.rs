@@ -111,7 +111,7 @@ async fn take(
             readings: std::mem::take(&mut exported.rows.readings),
         };
         let hints = std::mem::take(&mut exported.rows.hints);
-        receipt = service.take_described(delivery, hints).await?;
+        receipt = service.take(delivery, &hints).await?;
     }
     service.count_unreadable(&exported.rows);
     if let Some(first) = exported.rows.refused.first() {

@@ -64,7 +64,8 @@ pub(crate) async fn write(
     if delivery.readings.is_empty() && rows.refused_total == 0 {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let receipt = service.take_described(delivery, std::mem::take(&mut rows.hints)).await?;
+    let hints = std::mem::take(&mut rows.hints);
+    let receipt = service.take(delivery, &hints).await?;
     service.count_unreadable(&rows);
     let rejected = rows.refused_total + receipt.refused.len();
     if rejected == 0 {

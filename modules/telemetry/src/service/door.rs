@@ -1,6 +1,6 @@
 //! The way in: look up, validate, make durable, answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -15,6 +15,9 @@ use crate::error::TelemetryError;
 use crate::model::{Profile, Sensor, TrustState, UnknownSensors};
 use crate::records;
 use crate::sense::{Fault, validate};
+
+/// Sensors registered in one transaction.
+const REGISTERED_AT_ONCE: usize = 2_000;
 
 /// Takes readings for the plant this process watches. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -85,7 +88,8 @@ impl Telemetry {
         Fault { field: "sensor", reason }
     }
 
-    /// Registers the unknown sensors of a delivery, as far as the policy and the limit allow.
+    /// Registers the unknown sensors of a delivery, as far as the policy and the limit allow; part
+    /// by part, so that other doors need not wait for all of them.
     async fn admit(
         &self,
         delivery: &Delivery,
@@ -95,21 +99,27 @@ impl Telemetry {
         if self.settings.unknown_sensors == UnknownSensors::Reject {
             return Ok(());
         }
-        let registering = self.registering.lock().await;
-        let mut fresh = BTreeMap::new();
-        let room = self.settings.sensors_max.saturating_sub(self.registry.len());
-        for reading in &delivery.readings {
-            let sound = reading.unit.as_deref().is_none_or(|unit| Unit::parse(unit).is_ok());
-            let known =
-                fresh.contains_key(&reading.sensor) || self.registry.get(&reading.sensor).is_some();
-            if !known && sound && fresh.len() < room {
-                let sensor =
-                    self.describe(&reading.sensor, reading.unit.as_deref(), delivery, hints);
-                fresh.insert(reading.sensor.clone(), sensor);
+        // The first that is said of a sensor counts.
+        let hints: HashMap<&SensorKey, &Hint> =
+            hints.iter().rev().map(|hint| (&hint.sensor, hint)).collect();
+        let mut unknown: BTreeMap<&SensorKey, Option<&str>> = BTreeMap::new();
+        for (reading, _) in delivery.readings.iter().zip(&*entries).filter(|(_, it)| it.is_none()) {
+            let unit = reading.unit.as_deref();
+            if unit.is_none_or(|unit| Unit::parse(unit).is_ok()) {
+                unknown.entry(&reading.sensor).or_insert(unit);
             }
         }
-        self.register(fresh.into_values().collect()).await?;
-        drop(registering);
+        let unknown: Vec<(&SensorKey, Option<&str>)> = unknown.into_iter().collect();
+        for some in unknown.chunks(REGISTERED_AT_ONCE) {
+            let registering = self.registering.lock().await;
+            let room = self.settings.sensors_max.saturating_sub(self.registry.len());
+            let fresh = some.iter().filter(|(key, _)| self.registry.get(key).is_none());
+            let fresh = fresh
+                .take(room)
+                .map(|(key, unit)| self.describe(key, *unit, delivery, hints.get(key).copied()));
+            self.register(fresh.collect()).await?;
+            drop(registering);
+        }
         let found = self.registry.find(delivery.readings.iter().map(|r| &r.sensor));
         entries.clone_from_slice(&found);
         Ok(())
@@ -120,9 +130,8 @@ impl Telemetry {
         key: &SensorKey,
         unit: Option<&str>,
         delivery: &Delivery,
-        hints: &[Hint],
+        hint: Option<&Hint>,
     ) -> Sensor {
-        let hint = hints.iter().find(|hint| hint.sensor == *key);
         let kind = hint
             .and_then(|hint| hint.kind)
             .unwrap_or_else(|| SensorKind::from_measure(key.measure()));

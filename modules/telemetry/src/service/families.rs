@@ -1,13 +1,13 @@
 //! What senders say about metrics, beside their readings: kept for sensors to come, and written
 //! into those that are there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{SensorKey, SensorKind};
+use sense::SourceId;
 use sense::labels::{Family, KnownSensor, NAME, kind_of, unit_of_word};
 use sense::remote_write::family_of;
-use sense::{Delivery, Hint, Receipt, Refusal, SourceId};
 use serde_json::Value;
 
 use super::{Entry, Telemetry};
@@ -17,8 +17,6 @@ use crate::records;
 
 /// Metrics whose description is kept in memory; a large Prometheus has some thousands.
 const FAMILIES_KEPT_MAX: usize = 50_000;
-/// Readings of a delivery that registers many sensors which are taken together.
-const HINTS_AT_ONCE: usize = 2_000;
 /// Sensors changed in one transaction.
 const SENSORS_AT_ONCE: usize = 500;
 
@@ -63,43 +61,6 @@ impl Telemetry {
     pub(crate) fn known(&self, key: &SensorKey) -> Option<KnownSensor> {
         let entry = self.registry.get(key)?;
         Some(KnownSensor { latest: entry.read_now().latest.map(|point| point.value) })
-    }
-
-    /// As [`Self::take`], for deliveries that bring many new sensors: each is looked for among the
-    /// hints of its own part only, and the registration of one part holds nobody up for long.
-    pub(crate) async fn take_described(
-        &self,
-        delivery: Delivery,
-        hints: Vec<Hint>,
-    ) -> Result<Receipt, TelemetryError> {
-        if hints.len() <= HINTS_AT_ONCE {
-            return self.take(delivery, &hints).await;
-        }
-        let hints: HashMap<&SensorKey, &Hint> =
-            hints.iter().map(|hint| (&hint.sensor, hint)).collect();
-        let mut whole = Receipt::default();
-        for (part, readings) in delivery.readings.chunks(HINTS_AT_ONCE).enumerate() {
-            let sensors: HashSet<&SensorKey> = readings.iter().map(|it| &it.sensor).collect();
-            let own: Vec<Hint> =
-                sensors.iter().filter_map(|sensor| hints.get(sensor).copied().cloned()).collect();
-            let delivery = Delivery {
-                source: delivery.source.clone(),
-                origin: delivery.origin,
-                correlation: delivery.correlation,
-                received: delivery.received,
-                readings: readings.to_vec(),
-            };
-            let receipt = self.take(delivery, &own).await?;
-            whole.accepted += receipt.accepted;
-            whole.offset = receipt.offset.or(whole.offset);
-            whole.refused.extend(
-                receipt.refused.into_iter().map(|refusal| Refusal {
-                    index: refusal.index + part * HINTS_AT_ONCE,
-                    ..refusal
-                }),
-            );
-        }
-        Ok(whole)
     }
 
     pub(crate) fn family(&self, name: &str) -> Option<Family> {

@@ -9,6 +9,7 @@ mod late;
 mod manage;
 mod secrets;
 mod supervisor;
+mod tick;
 mod view;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use sense::{ConnectorKind, SourceError, SourceId};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::tick::Told;
 use super::view::SourceState;
 use super::{Desired, Wanted};
 use crate::error::TelemetryError;
@@ -65,7 +66,7 @@ impl Telemetry {
         self.ensure_loaded().await?;
         self.ensure_sources().await?;
         self.sources.actual().clear();
-        let mut crew = Crew::default();
+        let (mut crew, mut told) = (Crew::default(), Told::default());
         let mut timer = tokio::time::interval(LOOK_EVERY);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -84,6 +85,9 @@ impl Telemetry {
                 }
             }
             self.reconcile(&mut crew);
+            if ticked && let Err(error) = self.tell_sources(&mut told).await {
+                context.handle.trouble(&error);
+            }
             context.handle.progress(0, 0);
         }
         self.dismiss(crew).await;

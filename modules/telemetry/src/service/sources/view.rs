@@ -169,7 +169,7 @@ impl Telemetry {
     }
 }
 
-fn bare(id: &SourceId, kind: SourceKind) -> SourceView {
+pub(super) fn bare(id: &SourceId, kind: SourceKind) -> SourceView {
     SourceView {
         id: id.to_string(),
         name: id.name.to_string(),
