@@ -9,10 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use bus::Bus;
 use clap::Args;
-use kernel::{EventDraft, EventType, SystemClock};
+use kernel::{CorrelationId, EventDraft, EventType, SystemClock};
 use serde_json::json;
 use store::records::Records;
 
+use crate::measure::cpu_seconds;
 use crate::report::{Line, Report};
 use crate::server::Server;
 
@@ -41,9 +42,9 @@ impl Publish {
         let mut peer = String::new();
         for _ in 0..self.runs {
             let dir = crate::server::directory()?;
-            ours.push(vec![self.plainview(dir.path())?]);
+            ours.push(self.plainview(dir.path())?);
             let server = Server::nats()?;
-            theirs.push(vec![self.jetstream(&server)?]);
+            theirs.push(self.jetstream(&server)?);
             peer.clone_from(&server.who);
         }
         let lines = vec![
@@ -61,7 +62,7 @@ impl Publish {
         let mut report = Report {
             name: "bus",
             work: format!("{} callers publish durable events of about 300 bytes", self.callers),
-            columns: vec!["events/s"],
+            columns: vec!["events/s", "median ms", "99th ms", "CPU µs each"],
             lines,
             says: Vec::new(),
         };
@@ -70,7 +71,7 @@ impl Publish {
         report.publish()
     }
 
-    fn plainview(&self, dir: &std::path::Path) -> anyhow::Result<f64> {
+    fn plainview(&self, dir: &std::path::Path) -> anyhow::Result<Vec<f64>> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let clock = SystemClock::shared();
@@ -79,54 +80,73 @@ impl Publish {
             records.migrate(&Bus::migrations(), clock.now()).await?;
             let bus = Bus::new(records, clock);
             let next = Arc::new(AtomicUsize::new(0));
-            let begun = Instant::now();
+            let (cpu, begun) = (cpu_seconds(std::process::id())?, Instant::now());
             let callers: Vec<_> = (0..self.callers)
-                .map(|_| {
-                    let (bus, next, count) = (bus.clone(), Arc::clone(&next), self.ours);
-                    tokio::spawn(async move {
-                        loop {
-                            let number = next.fetch_add(1, Ordering::Relaxed);
-                            if number >= count {
-                                return anyhow::Ok(());
-                            }
-                            let draft = EventDraft::new(PROBED, "north/p-2", &payload(number))?;
-                            bus.post("bench", draft).await?;
-                        }
-                    })
-                })
+                .map(|_| tokio::spawn(publish(bus.clone(), Arc::clone(&next), self.ours)))
                 .collect();
+            let mut millis = Vec::with_capacity(self.ours);
             for caller in callers {
-                caller.await??;
+                millis.extend(caller.await??);
             }
-            let rate = self.ours as f64 / begun.elapsed().as_secs_f64();
+            let took = begun.elapsed().as_secs_f64();
+            let cpu = cpu_seconds(std::process::id())? - cpu;
             let head = bus.head().await?;
             ensure!(head.0 as usize == self.ours, "{} events in the log", head.0);
-            Ok(rate)
+            Ok(figures(took, cpu, millis))
         })
     }
 
-    fn jetstream(&self, server: &Server) -> anyhow::Result<f64> {
+    fn jetstream(&self, server: &Server) -> anyhow::Result<Vec<f64>> {
         let mut link = Nats::connect(server.port)?;
         let stream = json!({"name": "BENCH", "subjects": ["ev.>"], "storage": "file"});
         link.publish("$JS.API.STREAM.CREATE.BENCH", &stream.to_string())?;
         let made = link.answer()?;
         ensure!(!made.contains("\"error\""), "{made}");
-        let begun = Instant::now();
-        let mut sent = 0;
-        while sent < self.callers.min(self.theirs) {
-            link.publish("ev.north", &payload(sent).to_string())?;
-            sent += 1;
-        }
-        for _ in 0..self.theirs {
+        let both = || anyhow::Ok(cpu_seconds(std::process::id())? + server.cpu_seconds()?);
+        let (cpu, begun) = (both()?, Instant::now());
+        // Acknowledgements come in the order of the messages.
+        let mut sent = Vec::with_capacity(self.theirs);
+        let mut millis = Vec::with_capacity(self.theirs);
+        while millis.len() < self.theirs {
+            while sent.len() < self.theirs.min(millis.len() + self.callers) {
+                sent.push(Instant::now());
+                link.publish("ev.north", &payload(sent.len()).to_string())?;
+            }
             let ack = link.answer()?;
             ensure!(ack.contains("\"seq\""), "{ack}");
-            if sent < self.theirs {
-                link.publish("ev.north", &payload(sent).to_string())?;
-                sent += 1;
-            }
+            millis.push(sent[millis.len()].elapsed().as_secs_f64() * 1e3);
         }
-        Ok(self.theirs as f64 / begun.elapsed().as_secs_f64())
+        Ok(figures(begun.elapsed().as_secs_f64(), both()? - cpu, millis))
     }
+}
+
+/// One caller: events until `count` are taken, and how long each waited for its acknowledgement.
+async fn publish(bus: Bus, next: Arc<AtomicUsize>, count: usize) -> anyhow::Result<Vec<f64>> {
+    let mut millis = Vec::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= count {
+            return Ok(millis);
+        }
+        let draft = EventDraft {
+            kind: PROBED,
+            subject: "north/p-2".to_owned(),
+            correlation: CorrelationId::new(),
+            cause: None,
+            data: payload(number),
+        };
+        let begun = Instant::now();
+        bus.post("bench", draft).await?;
+        millis.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+}
+
+/// Events a second, their latencies, and the processor time of caller and log together.
+fn figures(took: f64, cpu: f64, mut millis: Vec<f64>) -> Vec<f64> {
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| millis[((millis.len() - 1) as f64 * share) as usize];
+    let count = millis.len() as f64;
+    vec![count / took, at(0.5), at(0.99), cpu * 1e6 / count]
 }
 
 fn payload(number: usize) -> serde_json::Value {

@@ -247,9 +247,7 @@ impl Keeper {
         }
         let told = async {
             let draft = failed(self.name, "crashed", &self.handle)?;
-            let tx = self.bus.records().begin().await?;
-            self.bus.publish(&tx, "bus", draft).await?;
-            Ok::<(), BusError>(tx.commit().await?)
+            self.bus.post("bus", draft).await.map(drop)
         };
         match told.await {
             Ok(()) => self.handle.told(),

@@ -99,8 +99,8 @@ impl Bus {
         source: &str,
         draft: EventDraft,
     ) -> Result<Event, BusError> {
-        let event = log::seal(self, source, draft)?;
-        log::append(tx, std::slice::from_ref(&event));
+        let (event, row) = log::seal(self, source, draft)?;
+        log::append(tx, vec![row]);
         Ok(event)
     }
 
@@ -114,10 +114,10 @@ impl Bus {
         source: &str,
         drafts: impl IntoIterator<Item = EventDraft>,
     ) -> Result<Vec<Event>, BusError> {
-        let sealed: Result<Vec<Event>, BusError> =
+        let sealed: Result<Vec<(Event, _)>, BusError> =
             drafts.into_iter().map(|draft| log::seal(self, source, draft)).collect();
-        let events = sealed?;
-        log::append(tx, &events);
+        let (events, rows) = sealed?.into_iter().unzip();
+        log::append(tx, rows);
         Ok(events)
     }
 
@@ -204,6 +204,7 @@ impl Bus {
     pub async fn discard_letter(&self, id: i64, reason: &str) -> Result<DeadLetter, BusError> {
         letters::discard(self, id, reason).await
     }
+
     /// Puts `agent` back (or forward) to just after `to`: it handles every later event again.
     /// Offset 0 replays everything that is still kept.
     ///
@@ -249,7 +250,7 @@ impl Bus {
         }
     }
 
-    pub(crate) fn post_box(&self) -> &post::PostBox {
+    pub(crate) fn post_box(&self) -> &Arc<post::PostBox> {
         &self.post_box
     }
 

@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 use store::records::Tx;
 use tokio::time::{Instant, timeout_at};
 
-use crate::records::events;
+use crate::records::events::{self, Row};
 use crate::{Bus, BusError, Filter, Offset};
 
 /// Commits of other processes are seen by looking this often.
@@ -17,27 +17,30 @@ const SUBJECT_BYTES_MAX: usize = 512;
 /// One page of the log; a longer answer is read in several.
 const READ_MAX: u64 = 1_000;
 
-/// Closes the envelope around `draft`, within limits.
-pub(crate) fn seal(bus: &Bus, source: &str, draft: EventDraft) -> Result<Event, BusError> {
+/// Closes the envelope around `draft`, within limits, and encodes it for the log.
+pub(crate) fn seal(bus: &Bus, source: &str, draft: EventDraft) -> Result<(Event, Row), BusError> {
     let event = draft.seal(source, bus.clock().now());
     let subject_bytes = event.subject.len();
     if subject_bytes > SUBJECT_BYTES_MAX || event.subject.contains('\0') {
         return Err(BusError::BadSubject { subject_bytes, subject_bytes_max: SUBJECT_BYTES_MAX });
     }
-    let data_bytes = event.data.to_string().len();
-    if data_bytes > DATA_BYTES_MAX {
+    let data = serde_json::to_string(&event.data)
+        .map_err(|source| BusError::Damaged { offset: 0, source })?;
+    if data.len() > DATA_BYTES_MAX {
+        let data_bytes = data.len();
         return Err(BusError::TooLarge { data_bytes, data_bytes_max: DATA_BYTES_MAX });
     }
-    Ok(event)
+    let row = Row::new(&event, data);
+    Ok((event, row))
 }
 
-/// Has `events` inserted as the last part of `tx`.
-pub(crate) fn append(tx: &Tx, events: &[Event]) {
+/// Has `rows` inserted as the last part of `tx`.
+pub(crate) fn append(tx: &Tx, rows: Vec<Row>) {
     let backend = tx.conn().get_database_backend();
     if let Some(lock) = events::publish_lock(backend) {
         tx.defer_once(lock);
     }
-    for statement in events::inserts(backend, events) {
+    for statement in events::inserts(backend, rows) {
         tx.defer(statement);
     }
 }

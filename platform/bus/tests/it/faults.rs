@@ -37,7 +37,13 @@ async fn child() {
         let bus = bus.clone();
         publishers.spawn(async move {
             for n in 0.. {
-                let event = crate::site::say(&bus, "a", &format!("p{publisher}"), n).await;
+                let subject = format!("p{publisher}");
+                let event = if publisher % 2 == 0 {
+                    crate::site::say(&bus, "a", &subject, n).await
+                } else {
+                    let draft = testkit::draft("a", &subject, serde_json::json!({ "n": n }));
+                    bus.post("tests", draft).await.unwrap()
+                };
                 let ack = ack(&event);
                 println!("ack {} {}", ack.id, ack.hash);
             }
