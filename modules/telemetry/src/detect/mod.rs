@@ -32,8 +32,30 @@ pub(crate) struct Subject {
     /// Quarantined sensors are stored, not judged.
     pub judged: bool,
     pub profile: Profile,
-    /// The model of its asset finds that it moves while the others do not.
-    pub doubted: bool,
+    /// What the model of its asset has against it.
+    pub doubted: Option<Doubt>,
+}
+
+/// What the model of an asset has against one of its sensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// It moves while the others do not.
+    Alone,
+    /// It slowly leaves the place where the others would have it.
+    DriftsUp,
+    DriftsDown,
+}
+
+impl Doubt {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Alone => "moves while the other sensors of its asset do not",
+            Self::DriftsUp => "drifts upwards, away from where the other sensors of its asset put it",
+            Self::DriftsDown => {
+                "drifts downwards, away from where the other sensors of its asset put it"
+            }
+        }
+    }
 }
 
 impl Subject {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use kernel::{AssetKey, CorrelationId, Quality, SensorKey, SensorKind, Timestamp};
 use sense::Origin;
 use serde::{Deserialize, Serialize};
-use signal::process::{ProcessModel, ProcessVerdict, ProcessWatch, VERSION};
+use signal::process::{Drift, DriftWatch, ProcessModel, ProcessVerdict, ProcessWatch, VERSION};
 use store::series::{Batch, Offset, SeriesId};
 
 use super::grid::{Grid, Plan, Row, Sample};
 use super::watch::{detector_name, identity};
-use super::{Effect, Standing};
+use super::{Doubt, Effect, Standing};
 use crate::model::{
     Anomaly, AnomalyRule, AnomalyState, Band, Contribution, Evidence, ProcessFinding, Severity,
 };
@@ -45,6 +45,8 @@ pub(crate) struct SavedAsset {
     since: Option<Timestamp>,
     began: Option<Timestamp>,
     lone: Option<(usize, u32)>,
+    #[serde(default)]
+    drift: DriftWatch,
 }
 
 /// What was last said about an asset.
@@ -73,6 +75,9 @@ pub(crate) struct AssetWatch {
     began: Option<Timestamp>,
     /// The input that alone makes up the alarm, and for how many rows.
     lone: Option<(usize, u32)>,
+    drift: DriftWatch,
+    /// The input that drifts.
+    drifting: Option<Drift>,
     /// Every row judged, for those who look again.
     trace: Option<Vec<AssetNow>>,
     now: Option<AssetNow>,
@@ -86,6 +91,8 @@ impl AssetWatch {
         Self {
             grid: Grid::default(),
             watch: ProcessWatch::new(&asset.model),
+            drift: DriftWatch::new(&asset.model),
+            drifting: None,
             asset,
             standing: None,
             since: None,
@@ -121,6 +128,10 @@ impl AssetWatch {
             watch.since = saved.since;
             watch.began = saved.began;
             watch.lone = saved.lone;
+            if saved.drift.fits(&watch.asset.model) {
+                watch.drifting = saved.drift.drifting(&watch.asset.model);
+                watch.drift = saved.drift;
+            }
         }
         watch
     }
@@ -134,6 +145,7 @@ impl AssetWatch {
             since: self.since,
             began: self.began,
             lone: self.lone,
+            drift: self.drift.clone(),
         }
     }
 
@@ -149,10 +161,15 @@ impl AssetWatch {
         self.unsaved = None;
     }
 
-    /// The sensor that moves while the others do not.
-    pub(crate) fn doubted(&self) -> Option<SensorKey> {
-        let (input, rows) = self.lone?;
-        (rows >= LONE_ROWS).then(|| self.asset.plan.inputs.get(input).cloned()).flatten()
+    /// The sensor that the others contradict.
+    pub(crate) fn doubted(&self) -> Option<(SensorKey, Doubt)> {
+        let (input, doubt) = match (self.drifting, self.lone) {
+            (Some(drift), _) if drift.offset < 0.0 => (drift.input, Doubt::DriftsDown),
+            (Some(drift), _) => (drift.input, Doubt::DriftsUp),
+            (None, Some((input, rows))) if rows >= LONE_ROWS => (input, Doubt::Alone),
+            (None, _) => return None,
+        };
+        Some((self.asset.plan.inputs.get(input)?.clone(), doubt))
     }
 
     pub(crate) fn now(&self) -> Option<&AssetNow> {
@@ -197,6 +214,7 @@ impl AssetWatch {
             self.began = Some(row.at);
         }
         let verdict = self.watch.observe(&asset.model, &row.values);
+        self.drifting = self.drift.observe(&asset.model, &row.values);
         let contributions = contributions(&asset, &verdict);
         let before = self.now.take();
         let changed = verdict.changepoint.then_some(row.at);

@@ -18,7 +18,7 @@ fn subject(origin: Origin) -> Arc<Subject> {
             rate_max_per_s: None,
             interval_s: Some(1.0),
         },
-        doubted: false,
+        doubted: None,
     })
 }
 
@@ -172,7 +172,10 @@ fn a_skewed_clock_costs_trust_until_it_is_right_again() {
 fn a_sensor_that_its_asset_contradicts_is_suspect() {
     let mut shard = Shard::new(0, 1);
     run(&mut shard, 0, &[3.0, 3.1, 3.0]);
-    let doubted = Arc::new(Subject { doubted: true, ..(*subject(Origin::Real)).clone() });
+    let doubted = |doubt| {
+        let known = subject(Origin::Real);
+        Some(Arc::new(Subject { doubted: Some(doubt), ..(*known).clone() }))
+    };
     let now = Timestamp::from_secs(START_S + 4);
     let trust = |said: Vec<Said>| -> Vec<Trust> {
         said.into_iter()
@@ -182,8 +185,11 @@ fn a_sensor_that_its_asset_contradicts_is_suspect() {
             })
             .collect()
     };
-    let said = shard.refresh(now, &|_| Some(Arc::clone(&doubted)));
+    let said = shard.refresh(now, &|_| doubted(Doubt::Alone));
     assert_eq!(trust(said), [Trust::Suspect]);
+    let said = shard.refresh(now, &|_| doubted(Doubt::DriftsUp));
+    assert_eq!(trust(said), [Trust::Suspect], "for another reason");
+    assert!(shard.refresh(now, &|_| doubted(Doubt::DriftsUp)).is_empty());
     let said = shard.refresh(now, &|_| Some(subject(Origin::Real)));
     assert_eq!(trust(said), [Trust::Trusted]);
 }

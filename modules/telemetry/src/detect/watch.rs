@@ -9,7 +9,7 @@ use store::series::{Batch, Offset};
 use uuid::Uuid;
 
 use super::clock::SourceClock;
-use super::{Effect, Subject};
+use super::{Doubt, Effect, Subject};
 use crate::model::{
     Anomaly, AnomalyRule, AnomalyState, Band, Contribution, DetectorName, Evidence, Severity, Trust,
 };
@@ -43,8 +43,8 @@ pub(crate) struct Watch {
     detector: SensorDetector,
     standing: Vec<Standing>,
     trust: Trust,
-    /// Whether the sensor was doubted when its trust was judged last.
-    doubt_judged: bool,
+    /// What its asset had against the sensor when its trust was judged last.
+    doubt_judged: Option<Doubt>,
     live: bool,
     clock: SourceClock,
     score: f64,
@@ -63,7 +63,7 @@ impl Watch {
             subject,
             standing: Vec::new(),
             trust: Trust::Trusted,
-            doubt_judged: false,
+            doubt_judged: None,
             live: false,
             clock: SourceClock::default(),
             score: 0.0,
@@ -363,6 +363,7 @@ impl Watch {
     }
 
     fn judge_trust(&mut self, since: Timestamp, correlation: Option<CorrelationId>) {
+        let doubt_changed = self.doubt_judged != self.subject.doubted;
         self.doubt_judged = self.subject.doubted;
         let active = self.detector.active();
         let skew;
@@ -381,12 +382,13 @@ impl Watch {
             (Trust::Suspect, Some(skew.as_str()))
         } else if active.contains(Rule::OutOfOrder) {
             (Trust::Suspect, Some("many readings arrive out of order"))
-        } else if self.subject.doubted {
-            (Trust::Suspect, Some("moves while the other sensors of its asset do not"))
+        } else if let Some(doubt) = self.subject.doubted {
+            (Trust::Suspect, Some(doubt.reason()))
         } else {
             (Trust::Trusted, None)
         };
-        if trust == self.trust {
+        let by_doubt = reason.is_some() && reason == self.subject.doubted.map(Doubt::reason);
+        if trust == self.trust && !(by_doubt && doubt_changed) {
             return;
         }
         let chain = self

@@ -30,10 +30,13 @@ const BATCHES_PER_PASS: usize = 64;
 const TAIL_WAIT: Duration = Duration::from_millis(250);
 /// How often silence is judged and states are written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Each changed state is written within about this many rounds of housekeeping.
+/// Each changed state is written within about this many rounds of housekeeping, unless there are
+/// very many.
 const SAVE_ROUNDS: usize = 30;
-/// Fewest states written in a round.
+/// Fewest and most states written in a round. A state is some 3 kB and the log since the oldest is
+/// kept, so a million sensors take turns of four minutes rather than write 100 MB each second.
 const SAVES_MIN: usize = 1;
+const SAVES_MAX: usize = 4_000;
 /// After a start nobody is called silent: sources need time to come back.
 const SILENCE_GRACE: Duration = Duration::from_secs(60);
 const SHARDS_MAX: usize = 64;
@@ -220,10 +223,10 @@ impl Telemetry {
 
     fn subject(&self, id: SeriesId) -> Option<Arc<Subject>> {
         let subject = Arc::clone(&self.registry.by_id(id)?.subject);
-        if self.processes.doubts(&subject.key) {
-            return Some(Arc::new(Subject { doubted: true, ..(*subject).clone() }));
+        match self.processes.doubts(&subject.key) {
+            None => Some(subject),
+            doubted => Some(Arc::new(Subject { doubted, ..(*subject).clone() })),
         }
-        Some(subject)
     }
 
     fn refresh(&self, engine: &mut Engine) -> Vec<Said> {
@@ -356,7 +359,8 @@ impl Telemetry {
             let said = engine.shards.iter_mut().flat_map(|shard| shard.silence(now)).collect();
             self.commit(engine, said).await?;
         }
-        self.write_down(engine, SAVES_MIN.max(self.registry.len() / SAVE_ROUNDS)).await
+        let saves = (self.registry.len() / SAVE_ROUNDS).clamp(SAVES_MIN, SAVES_MAX);
+        self.write_down(engine, saves).await
     }
 
     /// Writes the states that have waited longest, then the batch up to which all are complete,

@@ -1,6 +1,6 @@
 //! Process models of assets: fitted on request, in force once accepted, replayed to explain.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use store::series::Span;
 use utoipa::ToSchema;
 
 use super::{Entry, Telemetry};
-use crate::detect::{AssetModel, AssetNow, LATE_ROWS, Plan, Row, Sample, replay, rows};
+use crate::detect::{AssetModel, AssetNow, Doubt, LATE_ROWS, Plan, Row, Sample, replay, rows};
 use crate::error::TelemetryError;
 use crate::model::{Anomaly, Contribution};
 use crate::records;
@@ -114,8 +114,8 @@ pub(crate) struct Processes {
     /// The generation that the agent judges by.
     adopted: AtomicU64,
     now: RwLock<HashMap<AssetKey, AssetNow>>,
-    /// Sensors that move while the others of their assets do not.
-    doubted: RwLock<HashSet<SensorKey>>,
+    /// Sensors that the others of their assets contradict.
+    doubted: RwLock<HashMap<SensorKey, Doubt>>,
 }
 
 impl Processes {
@@ -142,13 +142,13 @@ impl Processes {
         all.insert(asset.clone(), now.clone());
     }
 
-    /// Whether the model of its asset contradicts this sensor.
-    pub(super) fn doubts(&self, sensor: &SensorKey) -> bool {
-        self.doubted.read().unwrap_or_else(PoisonError::into_inner).contains(sensor)
+    /// What the model of its asset has against this sensor.
+    pub(super) fn doubts(&self, sensor: &SensorKey) -> Option<Doubt> {
+        self.doubted.read().unwrap_or_else(PoisonError::into_inner).get(sensor).copied()
     }
 
     /// Takes over which sensors are doubted; true when that has changed.
-    pub(super) fn doubt(&self, sensors: HashSet<SensorKey>) -> bool {
+    pub(super) fn doubt(&self, sensors: HashMap<SensorKey, Doubt>) -> bool {
         let mut doubted = self.doubted.write().unwrap_or_else(PoisonError::into_inner);
         let changed = *doubted != sensors;
         *doubted = sensors;

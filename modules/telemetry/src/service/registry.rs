@@ -61,7 +61,7 @@ impl Entry {
             origin: sensor.origin,
             judged: !sensor.quarantined,
             profile: sensor.profile,
-            doubted: false,
+            doubted: None,
         });
         Self { id, sensor, known, subject, now }
     }

@@ -1,3 +1,4 @@
+use super::drift;
 use super::limits::{CALIBRATE_ROWS_MIN, Limits, quantile};
 use super::matrix::Symmetric;
 use super::model::{Input, ProcessModel};
@@ -96,8 +97,11 @@ impl ProcessModel {
             main_count,
             fit_rows: fit.len(),
             limits: Limits::default(),
+            drift_limits: Vec::new(),
         };
-        model.limits = limits(&model, if joined { &fit } else { &[] }, &calibrate);
+        let before: &[&Vec<f64>] = if joined { &fit } else { &[] };
+        model.limits = limits(&model, before, &calibrate);
+        model.drift_limits = drift::limits(&model, before, &calibrate);
         Ok(model)
     }
 }

@@ -13,12 +13,14 @@
 //! Everything is pure: the same rows give the same verdicts, also when model and state were written
 //! down and read back in between.
 
+mod drift;
 mod fit;
 mod limits;
 mod matrix;
 mod model;
 mod watch;
 
+pub use drift::{Drift, DriftWatch};
 pub use fit::{FIT_ROWS_MIN, FitError, INPUTS_MAX};
 pub use limits::CALIBRATE_ROWS_MIN;
 pub use model::{Look, ProcessModel};

@@ -58,6 +58,10 @@ pub struct ProcessModel {
     pub(super) main_count: usize,
     pub(super) fit_rows: usize,
     pub(super) limits: Limits,
+    /// What each input may have in the slow averages before it counts as drifting; models of
+    /// before have none.
+    #[serde(default, with = "crate::exact::list")]
+    pub(super) drift_limits: Vec<f64>,
 }
 
 impl ProcessModel {
@@ -94,6 +98,7 @@ impl ProcessModel {
     pub fn is_whole(&self) -> bool {
         let size = self.names.len();
         self.inputs.len() == size
+            && (self.drift_limits.is_empty() || self.drift_limits.len() == size)
             && [&self.inverse, &self.main, &self.inverse_level].iter().all(|m| m.is_whole(size))
     }
 }

@@ -121,6 +121,7 @@ fn model_and_state_come_back_bit_for_bit() {
     let rows = pump(300, 8);
     let mut whole = ProcessWatch::new(&model);
     let mut parts = ProcessWatch::new(&model);
+    let mut drift = DriftWatch::new(&model);
     for (n, row) in rows.iter().enumerate() {
         if n % 70 == 33 {
             let text = serde_json::to_string(&parts).unwrap();
@@ -131,6 +132,11 @@ fn model_and_state_come_back_bit_for_bit() {
         let read = text.map(|text| serde_json::from_str::<ProcessModel>(&text).unwrap());
         assert!(read.as_ref().is_none_or(|read| *read == model && read.is_whole()));
         assert_eq!(whole.observe(&model, row), parts.observe(read.as_ref().unwrap_or(&model), row));
+        let text = serde_json::to_string(&drift).unwrap();
+        let mut read: DriftWatch = serde_json::from_str(&text).unwrap();
+        assert!(read.fits(&model));
+        assert_eq!(drift.observe(&model, row), read.observe(&model, row));
+        assert_eq!(drift, read);
     }
 }
 
@@ -159,6 +165,58 @@ fn too_little_to_learn_from_is_refused() {
     assert!(ProcessModel::split(names(), &rows[..79]).is_err());
     let model = ProcessModel::split(names(), &rows).unwrap();
     assert_eq!(model.rows(), (75, 25));
+}
+
+/// Where a drift is said, row by row.
+fn drifts(model: &ProcessModel, rows: &[Vec<f64>]) -> Vec<Option<Drift>> {
+    let mut watch = DriftWatch::new(model);
+    rows.iter().map(|row| watch.observe(model, row)).collect()
+}
+
+#[test]
+fn a_sensor_that_drifts_is_named_until_it_is_back() {
+    let model = model();
+    // 0.5, 1 and 2 % an hour at a row a minute.
+    for (rate, latest) in [(0.005, 420), (0.01, 300), (0.02, 240)] {
+        for input in [1, 2, 3] {
+            let mut rows = pump(1_400, 11 + input as u64);
+            let usual = rows[0][input];
+            for (n, row) in rows.iter_mut().enumerate().take(900).skip(200) {
+                row[input] += usual * rate / 60.0 * (n - 200) as f64;
+            }
+            let seen = drifts(&model, &rows);
+            assert!(seen[..200].iter().all(Option::is_none));
+            let found = seen.iter().position(Option::is_some).unwrap();
+            assert!(found - 200 < latest, "input {input} at {rate}: {found}");
+            assert!(seen[found..900].iter().all(|it| it.is_some_and(|it| it.input == input)));
+            let (offset, truth) = (seen[899].unwrap().offset, usual * rate / 60.0 * 700.0);
+            assert!((offset / truth - 1.0).abs() < 0.3, "{offset} of {truth}");
+            let over = seen[900..].iter().position(Option::is_none).unwrap();
+            assert!(over < 400, "input {input} at {rate}: {over} rows after");
+            assert!(seen[900 + over..].iter().all(Option::is_none));
+        }
+    }
+}
+
+#[test]
+fn a_change_of_the_process_is_no_drift() {
+    let model = model();
+    let none = |rows: &[Vec<f64>]| drifts(&model, rows).iter().all(Option::is_none);
+    assert!(none(&pump(4_000, 21)), "normal operation");
+    let mut step = pump(900, 22);
+    step[300..].iter_mut().for_each(|row| row[1] += 0.3);
+    assert!(none(&step), "a step in one input");
+    // Another working point, reached at once and slowly.
+    for ramp in [1.0, 400.0] {
+        let mut rows = pump(1_500, 23);
+        for (n, row) in rows.iter_mut().enumerate().skip(300) {
+            row[0] += 30.0 * ((n - 300) as f64 / ramp).min(1.0);
+            row[1] += 0.6 * ((n - 300) as f64 / ramp).min(1.0);
+            row[2] = 2e-6 * row[0] * row[0];
+            row[3] = 0.4 * row[1] * row[2];
+        }
+        assert!(none(&rows), "a working point reached in {ramp} rows");
+    }
 }
 
 proptest! {

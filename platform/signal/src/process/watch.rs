@@ -256,7 +256,7 @@ impl ProcessWatch {
 /// The row in spreads; a missing input is put where the others would have it, so that it speaks
 /// neither for nor against (Nelson, Taylor and MacGregor, "Missing data methods in PCA and PLS",
 /// 1996).
-fn scaled(model: &ProcessModel, row: &[f64]) -> Option<Vec<f64>> {
+pub(super) fn scaled(model: &ProcessModel, row: &[f64]) -> Option<Vec<f64>> {
     let size = model.names.len();
     let missing: Vec<usize> =
         (0..size).filter(|k| !row.get(*k).is_some_and(|value| value.is_finite())).collect();
@@ -276,13 +276,13 @@ fn scaled(model: &ProcessModel, row: &[f64]) -> Option<Vec<f64>> {
     Some(scaled)
 }
 
-fn product(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// By how much the distance would fall if an input stood where the others would have it (Alcala and
 /// Qin, "Reconstruction-based contribution for process monitoring", 2009).
-fn parts(pull: &[f64], diagonal: impl Fn(usize) -> f64) -> Vec<f64> {
+pub(super) fn parts(pull: &[f64], diagonal: impl Fn(usize) -> f64) -> Vec<f64> {
     pull.iter().enumerate().map(|(k, pull)| pull * pull / diagonal(k)).collect()
 }
 
