@@ -12,7 +12,7 @@ use crate::{Delivery, Origin, ReadingSink, SourceStatus};
 /// Deliveries that wait while the store is away; beyond it the newest are left out, and counted.
 const DELIVERIES_MAX: usize = 512;
 
-/// The connector's end. Never waits.
+/// The connector's end. Sending never waits.
 pub struct Courier {
     status: SourceStatus,
     clock: SharedClock,
@@ -35,6 +35,13 @@ impl Courier {
         let (queue, waiting) = mpsc::channel(DELIVERIES_MAX);
         let (status, clock) = (status.clone(), Arc::clone(clock));
         (Self { status, clock, origin, queue, left_out: 0 }, Waiting(waiting))
+    }
+
+    /// Waits until another delivery finds room: for those who can take their time, as when they
+    /// read what a server kept.
+    pub async fn room(&self) {
+        // A store's end that is gone makes no room; sending finds out.
+        drop(self.queue.reserve().await);
     }
 
     /// Sends readings off, with the number of those that could not even be read.
