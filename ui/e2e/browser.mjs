@@ -183,6 +183,8 @@ export async function pagesOf() {
     ["incident", `/incidents/${incident.incident_id}`],
     ["decisions", `/decisions?decision=${decision.decision_id}`],
     ["workbench", `/workbench?range=1h&s=${encodeURIComponent(chosen.join(","))}`],
+    ["one-plot", `/workbench?range=1h&l=together&s=${encodeURIComponent(chosen.join(","))}`],
+    ["normalised", `/workbench?range=1h&l=share&s=${encodeURIComponent(chosen.join(","))}`],
     ["golden-path", "/workbench?tab=golden"],
     ["connect", "/connect"],
   ];

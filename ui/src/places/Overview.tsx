@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { lazy, Suspense, useMemo } from "react";
 import { Problem } from "../api/http";
 import {
   alertsQuery,
@@ -11,6 +11,7 @@ import {
   sensorsQuery,
   workQuery,
 } from "../api/queries";
+import { sourcesQuery } from "../api/sources";
 import type { Alert, Decision, Series } from "../api/types";
 import { AlarmQualityPanel } from "../modules/incidents/AlarmQuality";
 import { River, riverHeight } from "../modules/telemetry/River";
@@ -236,25 +237,41 @@ function Steps({ steps }: { steps: readonly NextStep[] }) {
   );
 }
 
+const ConnectData = lazy(() =>
+  import("../modules/telemetry/sources/ConnectData").then((part) => ({ default: part.ConnectData })),
+);
+const CONNECT_HEIGHT = 380;
+
+/** The first look at an empty Plainview: connect something right here, or see it work with a test fault. */
 function NoData() {
+  const sources = useQuery(sourcesQuery).data?.sources ?? NONE;
   return (
     <>
       <PageHead crumb="Is the plant all right, and what next?" title="No sensor has reported yet" />
-      <Panel title="Connect data">
-        <Empty
-          title="The first reading makes its sensor"
-          picture="line"
-          action={
-            <Link className="btn" to="/workbench" search={{ tab: "golden" }}>
-              Send a test fault instead
-            </Link>
-          }
-          curl={`curl -X POST ${window.location.origin}/api/v1/data/ingest \\\n  -H 'X-API-Key: YOUR_KEY' -H 'Content-Type: application/json' \\\n  -d '{"sensor":"north/p-2/vibration","value":4.6,"unit":"mm/s"}'`}
-        >
-          Send one with the line below, or point Telegraf at{" "}
-          <code>{window.location.origin}/api/v2/write</code>. This page shows it as soon as it is stored.
-        </Empty>
-      </Panel>
+      <div className="cols connect" style={{ gridTemplateColumns: "minmax(0,1fr) 420px" }}>
+        <Panel title="Health by unit">
+          <Empty
+            title="The first reading makes its sensor"
+            picture="line"
+            action={
+              <div className="rowf wrap">
+                <Link className="btn" to="/connect">
+                  All ways to connect
+                </Link>
+                <Link className="btn quiet" to="/workbench" search={{ tab: "golden" }}>
+                  Send a test fault instead
+                </Link>
+              </div>
+            }
+          >
+            Each unit of the plant is a line here: the thicker, the further from normal, and what is wrong
+            stands on it. Make a key beside this, send one sample, and this page fills by itself.
+          </Empty>
+        </Panel>
+        <Suspense fallback={<Loading what="Preparing the examples" height={CONNECT_HEIGHT} />}>
+          <ConnectData sources={sources} />
+        </Suspense>
+      </div>
     </>
   );
 }

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { decisionsQuery, incidentsQuery, sensorsQuery } from "../api/queries";
+import { useAllSensors } from "../modules/telemetry/find";
 import { decisionNo, incidentNo, sensorName } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { RANGES, type RangeName } from "./search";
@@ -24,9 +25,12 @@ interface Props {
   onMessages: () => void;
 }
 
-function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Entry[] {
+const NONE: never[] = [];
+
+function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props, query: string): Entry[] {
   const navigate = useNavigate();
-  const sensors = useQuery(sensorsQuery).data?.items;
+  const list = useQuery(sensorsQuery).data;
+  const sensors = useAllSensors(list?.items ?? NONE, query, list?.next != null);
   const incidents = useQuery(incidentsQuery).data?.items;
   const decisions = useQuery(decisionsQuery).data?.items;
   return useMemo(() => {
@@ -99,7 +103,7 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props): Ent
         ),
       });
     }
-    for (const sensor of sensors ?? []) {
+    for (const sensor of sensors) {
       entries.push({
         id: sensor.key,
         icon: "workbench",
@@ -154,8 +158,8 @@ const rank = (name: string, word: string) => {
 
 export function Palette(props: Props) {
   const { onClose } = props;
-  const entries = useEntries(props);
   const [query, setQuery] = useState("");
+  const entries = useEntries(props, query);
   const [index, setIndex] = useState(0);
   const list = useId();
   const ref = useRef<HTMLDialogElement>(null);

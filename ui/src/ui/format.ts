@@ -210,7 +210,7 @@ export function count(n: number, one: string, many = `${one}s`): string {
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {
-  return `${n} ${n === 1 ? one : many}`;
+  return `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
 }
 
 /** The last group of an id, enough to tell two apart by eye. */

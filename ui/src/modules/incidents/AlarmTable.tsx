@@ -108,7 +108,7 @@ export function AlarmTable({
             <th scope="col">Alarm</th>
             <th scope="col">Where</th>
             <th scope="col">Value and limit</th>
-            <th scope="col" className="hide-phone">
+            <th scope="col" className="hide-narrow">
               {rangeLabel}
             </th>
             <th scope="col" className="r">
@@ -156,7 +156,7 @@ export function AlarmTable({
                     </Link>
                   </td>
                   <td className="nowrap">{valueAndLimit(alert)}</td>
-                  <td className="hide-phone">
+                  <td className="hide-narrow">
                     <Spark points={pointsOf(series.get(alert.sensor))} window={window} />
                   </td>
                   <td className="r nowrap">

@@ -359,7 +359,7 @@ function AlarmBar({
       <text
         className={`${alert.priority === 1 ? "m" : "lab"} halo`}
         x={before ? from - 14 : from + 14}
-        y={before ? y + 4 : y - 5}
+        y={before ? y + 4 : y - 7}
         textAnchor={before ? "end" : "start"}
       >
         {alert.title}
@@ -383,6 +383,12 @@ interface SignalProps {
 function Signal({ sensor, series, until, x, left, right, top, phone }: SignalProps) {
   const name = sensorName(sensor.key);
   const long = name.length > NAME_FITS;
+  const words = long
+    ? [
+        assetName(sensor.asset),
+        `${measureName(sensor.measure)}, ${sensor.unit ?? ""}`.slice(0, NAME_FITS + 4),
+      ]
+    : [name, sensor.unit ?? ""];
   const points = pointsOf(series).filter(([at]) => at <= until);
   const [low, high] = extent(points.map((p) => p[1]));
   const pad = (high - low || 1) * 0.12;
@@ -393,18 +399,6 @@ function Signal({ sensor, series, until, x, left, right, top, phone }: SignalPro
   );
   return (
     <g>
-      {phone ? null : (
-        <>
-          <text className="lab halo follow" x={0} y={top + 20}>
-            {long ? assetName(sensor.asset) : name}
-          </text>
-          <text className="halo follow" x={0} y={top + 35}>
-            {long
-              ? `${measureName(sensor.measure)}, ${sensor.unit ?? ""}`.slice(0, NAME_FITS + 4)
-              : sensor.unit}
-          </text>
-        </>
-      )}
       {limits.map((v) => (
         <path key={v} className="limit" d={`M${left} ${Math.round(y(v)) + 0.5}H${right}`} />
       ))}
@@ -423,6 +417,23 @@ function Signal({ sensor, series, until, x, left, right, top, phone }: SignalPro
         <text x={left + 8} y={top + 28}>
           no readings in this window
         </text>
+      )}
+      {phone ? null : (
+        <g className="follow">
+          <rect
+            className="fsurf only-phone"
+            x={-2}
+            y={top + 1}
+            width={Math.max(...words.map((line) => line.length)) * 6.6 + 12}
+            height={SIGNAL_ROW - 2}
+          />
+          <text className="lab" x={0} y={top + 20}>
+            {words[0]}
+          </text>
+          <text x={0} y={top + 35}>
+            {words[1]}
+          </text>
+        </g>
       )}
       {phone ? (
         <text className="lab halo" x={left} y={top + 10}>

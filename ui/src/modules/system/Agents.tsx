@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import { type Agent, agentsQuery } from "../../api/sources";
 import { age, moment } from "../../ui/format";
 import { Loading, ProblemNote } from "../../ui/Note";
@@ -63,42 +63,43 @@ export function Agents() {
                 <th scope="col" className="r">
                   Active
                 </th>
-                <th scope="col">Last error</th>
               </tr>
             </thead>
             <tbody>
               {shown.map((agent) => (
-                <tr key={agent.name}>
-                  <td className="k wide-nowrap" title={agent.name}>
-                    {agent.title.replaceAll("`", "")}{" "}
-                    <span className="sm dim hide-phone">{agent.module}</span>
-                  </td>
-                  <td className="nowrap">
-                    <span className="rowf nw tight">
-                      <i className={DOT[agent.state]} />
-                      {agent.state === "running" ? agent.state : <b>{agent.state}</b>}
-                      {agent.restarts > 0 ? <span className="dim">{agent.restarts}× restarted</span> : null}
-                    </span>
-                  </td>
-                  <td className="r">{agent.lag.toLocaleString("en-US")}</td>
-                  <td className="r">{agent.handled.toLocaleString("en-US")}</td>
-                  <td className="r">{agent.failed.toLocaleString("en-US")}</td>
-                  <td className="r nowrap">
-                    {agent.last_active_at ? `${age(now - Date.parse(agent.last_active_at))} ago` : "–"}
-                  </td>
-                  <td className="cut" title={agent.last_error ?? undefined}>
-                    {agent.last_error ? (
-                      <>
-                        {agent.last_error_at ? (
-                          <span className="dim">{moment(agent.last_error_at, now)} </span>
-                        ) : null}
-                        {agent.last_error}
-                      </>
-                    ) : (
-                      <span className="dim">–</span>
-                    )}
-                  </td>
-                </tr>
+                <Fragment key={agent.name}>
+                  <tr>
+                    <td className="k wide-nowrap" title={agent.name}>
+                      {agent.title.replaceAll("`", "")}{" "}
+                      <span className="sm dim hide-phone">{agent.module}</span>
+                    </td>
+                    <td className="nowrap">
+                      <span className="rowf nw tight">
+                        <i className={DOT[agent.state]} />
+                        {agent.state === "running" ? agent.state : <b>{agent.state}</b>}
+                        {agent.restarts > 0 ? <span className="dim">{agent.restarts}× restarted</span> : null}
+                      </span>
+                    </td>
+                    <td className="r">{agent.lag.toLocaleString("en-US")}</td>
+                    <td className="r">{agent.handled.toLocaleString("en-US")}</td>
+                    <td className="r">{agent.failed.toLocaleString("en-US")}</td>
+                    <td className="r nowrap">
+                      {agent.last_active_at ? `${age(now - Date.parse(agent.last_active_at))} ago` : "–"}
+                    </td>
+                  </tr>
+                  {agent.last_error ? (
+                    <tr className="why">
+                      <td colSpan={6}>
+                        <p className="stay breaks">
+                          <span className="dim">
+                            Last error{agent.last_error_at ? ` ${moment(agent.last_error_at, now)}` : ""}:
+                          </span>{" "}
+                          {agent.last_error}
+                        </p>
+                      </td>
+                    </tr>
+                  ) : null}
+                </Fragment>
               ))}
             </tbody>
           </table>

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { type Key, keysQuery, makeKey, type NewKey, revokeKey } from "../../api/sources";
 import type { Role } from "../../api/types";
 import { useMay } from "../../shell/hooks";
+import { CopyButton } from "../../ui/CopyButton";
 import { CancelButton, Dialog } from "../../ui/Dialog";
 import { day, duration } from "../../ui/format";
 import { Icon } from "../../ui/Icon";
@@ -10,7 +11,6 @@ import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { useNow } from "../../ui/time";
 import { toast } from "../../ui/toasts";
-import { CopyButton } from "../telemetry/sources/ConnectData";
 
 const ROLES: readonly Role[] = ["ingest", "viewer", "operator", "engineer", "admin"];
 const DOES: Record<Role, string> = {

@@ -39,7 +39,7 @@ export function storeFacts(
   if (sensors && size)
     facts.push({
       name: "Kept",
-      value: `${bytes(Number(size))} of ${plural(Number(sensors), "sensor").replace(sensors, whole(Number(sensors)))}`,
+      value: `${bytes(Number(size))} of ${plural(Number(sensors), "sensor")}`,
     });
   if (flow?.bytes_per_reading != null)
     facts.push({ name: "One reading takes", value: `${flow.bytes_per_reading.toFixed(2)} bytes` });

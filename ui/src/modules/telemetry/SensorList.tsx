@@ -1,29 +1,14 @@
-import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { searchQuery } from "../../api/queries";
 import type { Sensor } from "../../api/types";
 import { age, ownName, quantity } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { useNow } from "../../ui/time";
+import { findSensors, useAllSensors } from "./find";
 import { type Trouble, type Unit, unitsOf, worseFirst } from "./units";
 import { isStale } from "./ValueStrip";
 
 const MOST = 200;
-
-/** Words, and `unit:bar`, `kind:flow`, `asset:p-2`, `trust:stuck` for the fields. */
-export function findSensors(sensors: readonly Sensor[], query: string): Sensor[] {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  return sensors.filter((sensor) =>
-    words.every((word) => {
-      const [field, wanted] = word.split(":");
-      if (wanted === undefined) return sensor.key.toLowerCase().includes(word);
-      const { unit, kind, trust, site, asset } = sensor;
-      const value = { unit, kind, trust, site, asset }[field ?? ""];
-      return (value ?? "").toLowerCase().includes(wanted);
-    }),
-  );
-}
 
 interface Props {
   sensors: readonly Sensor[];
@@ -37,25 +22,10 @@ interface Props {
   more?: boolean;
 }
 
-/** What the server is asked for: it takes one part of a key, and the longest says most. */
-export const askedWord = (query: string): string =>
-  query
-    .toLowerCase()
-    .split(/\s+/)
-    .map((word) => word.replace(/^(asset|site):/, ""))
-    .filter((word) => !word.includes(":"))
-    .reduce((longest, word) => (word.length > longest.length ? word : longest), "");
-
-const NONE: never[] = [];
-
 export function SensorList({ sensors, troubles, chosen, most, onToggle, onAdd, more }: Props) {
   const [query, setQuery] = useState("");
   const now = useNow();
-  const asked = useQuery(searchQuery(askedWord(query), more === true)).data?.items ?? NONE;
-  const all = useMemo(() => {
-    const known = new Set(sensors.map((sensor) => sensor.key));
-    return [...sensors, ...asked.filter((sensor) => !known.has(sensor.key))];
-  }, [sensors, asked]);
+  const all = useAllSensors(sensors, query, more === true);
   const found = useMemo(() => findSensors(all, query), [all, query]);
   const shown = found.slice(0, MOST);
   const full = chosen.length >= most;

@@ -61,19 +61,23 @@ export function StackTable(props: StackProps & { data: ReadonlyMap<string, PlotD
         }}
       />
       {happened.length > 0 ? (
-        <DataTable
-          label="Events in the window"
-          view={{
-            columns: [{ name: "At" }, { name: "Where" }, { name: "What" }],
-            rows: happened
-              .sort((a, b) => a.at - b.at)
-              .map((mark, index) => ({
-                key: `${mark.at}-${index}`,
-                cells: [moment(mark.at * 1000, now), mark.where, mark.label],
-              })),
-          }}
-        />
+        <>
+          <h3 className="over-table">Events</h3>
+          <DataTable
+            label="Events in the window"
+            view={{
+              columns: [{ name: "At" }, { name: "Where" }, { name: "What" }],
+              rows: happened
+                .sort((a, b) => a.at - b.at)
+                .map((mark, index) => ({
+                  key: `${mark.at}-${index}`,
+                  cells: [moment(mark.at * 1000, now), mark.where, mark.label],
+                })),
+            }}
+          />
+        </>
       ) : null}
+      <h3 className="over-table">Values over time</h3>
       <Moments {...props} />
     </>
   );

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Sensor, Series } from "../../api/types";
+import { askedWord, findSensors } from "./find";
 import { plotData } from "./plotData";
 import { runsOf } from "./River";
-import { findSensors } from "./SensorList";
 import { healthOf, orderWorst, type Trouble, unitName, unitsOf } from "./units";
 import { bare } from "./ValueStrip";
 
@@ -87,6 +87,9 @@ describe("finding sensors", () => {
   it("takes words and fields", () => {
     expect(findSensors(all, "p-2")).toEqual([all[0]]);
     expect(findSensors(all, "unit:bar")).toEqual([all[1]]);
+    // The server takes one part of a key; the longest word says most.
+    expect(askedWord("well-200 press unit:bar")).toBe("well-200");
+    expect(askedWord("asset:p-2")).toBe("p-2");
     expect(findSensors(all, "north unit:mm")).toEqual([all[0]]);
     expect(findSensors(all, "")).toEqual(all);
   });

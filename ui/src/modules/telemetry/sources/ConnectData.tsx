@@ -5,12 +5,12 @@ import { arrivedQuery, keysQuery, makeKey, type NewKey, type Source } from "../.
 import { since } from "../../../api/tail";
 import type { Sensor } from "../../../api/types";
 import { useMay, useSite } from "../../../shell/hooks";
+import { CopyButton } from "../../../ui/CopyButton";
 import { clock, number, sensorName } from "../../../ui/format";
-import { Icon, Tick } from "../../../ui/Icon";
+import { Tick } from "../../../ui/Icon";
 import { ProblemNote } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
 import { useNow } from "../../../ui/time";
-import { toast } from "../../../ui/toasts";
 import { protocolName } from "./model";
 import { SensorDialog } from "./SensorDialog";
 import { SnippetBox } from "./SnippetBox";
@@ -164,23 +164,6 @@ export function ConnectData({ sources }: { sources: readonly Source[] }) {
         />
       ) : null}
     </Panel>
-  );
-}
-
-export function CopyButton({ text, what }: { text: string; what: string }) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      toast({ text: "Copied" });
-    } catch {
-      toast({ text: "The browser did not allow copying", detail: "Mark the text and copy it by hand." });
-    }
-  };
-  return (
-    <button type="button" className="btn s" onClick={() => void copy()}>
-      <Icon name="copy" /> Copy
-      <span className="sr"> {what}</span>
-    </button>
   );
 }
 

@@ -2,9 +2,9 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { keysQuery, makeKey, type NewKey } from "../../../api/sources";
 import { useMay, useSite } from "../../../shell/hooks";
+import { CopyButton } from "../../../ui/CopyButton";
 import { ProblemNote } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
-import { CopyButton } from "./ConnectData";
 import { SnippetBox } from "./SnippetBox";
 import { freshName, READERS, type Reader, readSnippet } from "./snippets";
 

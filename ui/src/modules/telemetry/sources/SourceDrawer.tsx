@@ -216,7 +216,7 @@ function Facts({ source, now }: { source: Source; now: number }) {
   if (source.kind === "connector") {
     rows.push(
       ["Not acknowledged yet", source.backlog.toLocaleString("en-US")],
-      ["Connected again", `${source.reconnects}×`],
+      ["Tried to connect again", `${source.reconnects.toLocaleString("en-US")}×`],
       [
         "Connected since",
         source.connected_since
