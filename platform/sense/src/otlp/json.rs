@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::point::{Body, DELTA, Distribution, Metric, NO_RECORDED_VALUE, Point, Shape};
+use super::protobuf::VALUE_DEPTH_MAX;
 use super::{Intake, Speaker};
 use crate::SenseError;
 use crate::rows::excerpt;
@@ -288,28 +289,29 @@ fn summary(point: SummaryPoint) -> Point {
 }
 
 fn pairs(attributes: Vec<KeyValue>) -> Vec<(String, String)> {
-    attributes.into_iter().map(|it| (it.key, value_text(&it.value, true))).collect()
+    attributes.into_iter().map(|it| (it.key, value_text(&it.value, 0))).collect()
 }
 
-/// An `AnyValue` as text; lists and maps as JSON writes them.
-fn value_text(value: &Value, top: bool) -> String {
+/// An `AnyValue` as text; lists and maps as JSON writes them. What lies too deep is left out, as in
+/// protobuf.
+fn value_text(value: &Value, depth: usize) -> String {
     let Some((kind, inner)) = value.as_object().and_then(|object| object.iter().next()) else {
         return String::new();
     };
-    let values =
-        |name: &str| inner.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let values = || inner.get("values").and_then(Value::as_array).into_iter().flatten();
     match (kind.as_str(), inner) {
-        ("stringValue", Value::String(text)) if !top => format!("{text:?}"),
+        _ if depth > VALUE_DEPTH_MAX => String::new(),
+        ("stringValue", Value::String(text)) if depth > 0 => format!("{text:?}"),
         ("arrayValue", _) => {
-            let items: Vec<_> = values("values").iter().map(|it| value_text(it, false)).collect();
+            let items: Vec<_> = values().map(|it| value_text(it, depth + 1)).collect();
             format!("[{}]", items.join(","))
         }
         ("kvlistValue", _) => {
             let pair = |it: &Value| {
                 let name = it["key"].as_str().unwrap_or_default();
-                format!("{name:?}:{}", value_text(&it["value"], false))
+                format!("{name:?}:{}", value_text(&it["value"], depth + 1))
             };
-            let items: Vec<_> = values("values").iter().map(pair).collect();
+            let items: Vec<_> = values().map(pair).collect();
             format!("{{{}}}", items.join(","))
         }
         (_, Value::String(text)) => text.clone(),

@@ -6,7 +6,7 @@ use crate::SenseError;
 use crate::wire::{Field, Message, WireError};
 
 /// Lists inside lists of one attribute's value; what lies deeper is left out.
-const VALUE_DEPTH_MAX: usize = 4;
+pub(super) const VALUE_DEPTH_MAX: usize = 4;
 /// Bytes of one attribute's value as text; longer ones are refused with their labels.
 const VALUE_BYTES_MAX: usize = 4 * 1024;
 /// Attributes of one data point or resource that are read; a point with more is refused.

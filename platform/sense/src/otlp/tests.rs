@@ -221,6 +221,28 @@ fn whole_bodies_are_refused() {
     ));
 }
 
+/// Lists in lists were copied whole at each level: a small body became gigabytes.
+#[test]
+fn deep_attributes_are_cut_in_both_encodings() {
+    let mut value = serde_json::json!({"stringValue": "core"});
+    let mut packed = bytes(1, "core");
+    for _ in 0..6 {
+        value = serde_json::json!({"arrayValue": {"values": [value]}});
+        packed = bytes(5, bytes(1, packed));
+    }
+    let metric = serde_json::json!({"name": "t", "gauge": {"dataPoints": [
+        {"asDouble": 1.0, "attributes": [{"key": "deep", "value": value}]}]}});
+    let attribute = bytes(7, [bytes(1, "deep"), bytes(2, packed)].concat());
+    let point = bytes(1, [attribute, double(4, 1.0)].concat());
+    let (text, binary) = (json(&metric), request("t", "", 5, &point));
+    let labels = |body: &[u8], encoding| {
+        let read = read(body, encoding);
+        read.rows.hints[0].metadata.as_ref().unwrap()["labels"]["deep"].clone()
+    };
+    assert_eq!(labels(&text, Encoding::Json), "[[[[[]]]]]");
+    assert_eq!(labels(&binary, Encoding::Protobuf), "[[[[[]]]]]");
+}
+
 proptest! {
     #[test]
     fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -9,10 +9,20 @@ use kernel::{Quality, Reading, Reason, SensorKey, Timestamp};
 use super::proto::{Metric, MetricValue, Payload, read_template};
 use super::tags::{Described, KeyTemplate, Worth, described, quality, time, worth};
 use super::topic::{NodeId, Verb};
+use crate::rows::excerpt;
 
 pub(super) const NODES_MAX: usize = 10_000;
 /// Tags of all nodes together.
 pub(super) const TAGS_MAX: usize = 1_000_000;
+/// Devices of all nodes together.
+pub(super) const DEVICES_MAX: usize = 100_000;
+/// Bytes of the name of a group, a node or a device; a sensor key has room for less.
+const ID_BYTES_MAX: usize = 256;
+/// Bytes of a metric's whole name. The members of a template repeat the name of the template: with
+/// long ones a small message would become a large structure.
+const NAME_BYTES_MAX: usize = 1_024;
+/// Characters of a name in messages to people.
+const NAME_SHOWN: usize = 100;
 /// Templates inside templates.
 const TEMPLATE_DEPTH_MAX: usize = 4;
 /// Refusals of one message that are named.
@@ -105,6 +115,7 @@ pub(super) struct Nodes {
     /// A node is asked for its birth at most once in this time.
     ask_every: Duration,
     nodes: HashMap<NodeId, Node>,
+    devices: usize,
     tags: usize,
     pub(super) figures: Figures,
 }
@@ -120,7 +131,7 @@ struct Context<'a> {
 impl Nodes {
     pub(super) fn new(template: KeyTemplate, ask_every: Duration) -> Self {
         let figures = Figures::default();
-        Self { template, ask_every, nodes: HashMap::new(), tags: 0, figures }
+        Self { template, ask_every, nodes: HashMap::new(), devices: 0, tags: 0, figures }
     }
 
     /// Nodes that are alive, nodes known, devices alive, tags.
@@ -148,6 +159,12 @@ impl Nodes {
         now: Timestamp,
     ) -> Outcome {
         let mut out = Outcome::default();
+        let names = [&*id.group, &*id.node, device.unwrap_or_default()];
+        if let Some(name) = names.into_iter().find(|name| name.len() > ID_BYTES_MAX) {
+            let name = excerpt(name, NAME_SHOWN);
+            out.refuse(&name, format!("a name of more than {ID_BYTES_MAX} bytes"));
+            return out;
+        }
         if !self.nodes.contains_key(id) && self.nodes.len() >= NODES_MAX {
             out.refuse(&id.to_string(), format!("there is room for {NODES_MAX} nodes only"));
             return out;
@@ -188,9 +205,15 @@ impl Nodes {
     }
 
     fn device_birth(&mut self, at: &Context<'_>, name: &str, payload: &Payload, out: &mut Outcome) {
+        let devices = self.devices;
         let Some(node) = self.born(at.id, payload, out) else { return };
+        let before = node.devices.remove(name);
+        if before.is_none() && devices >= DEVICES_MAX {
+            return out.refuse(name, format!("there is room for {DEVICES_MAX} devices only"));
+        }
         node.aliases.retain(|_, (device, _)| device.as_deref() != Some(name));
-        let before = node.devices.remove(name).unwrap_or_default();
+        self.devices += usize::from(before.is_none());
+        let before = before.unwrap_or_default();
         self.figures.births += 1;
         self.define(at, before, payload, out);
     }
@@ -208,6 +231,10 @@ impl Nodes {
         for (name, metric) in leaves {
             if tags.by_name.len() >= room {
                 out.refuse(&name, format!("there is room for {TAGS_MAX} tags only"));
+                continue;
+            }
+            if tags.by_name.contains_key(name.as_str()) {
+                out.refuse(&name, "is there twice");
                 continue;
             }
             if let Some(alias) = metric.alias {
@@ -437,7 +464,8 @@ fn update(node: &mut Node, at: &Context<'_>, metric: &Metric, out: &mut Outcome)
     if take(tags, name, metric, at.sent, out) {
         return None;
     }
-    out.refuse(name, "no birth named this metric");
+    let name = excerpt(name, NAME_SHOWN);
+    out.refuse(&name, "no birth named this metric");
     Some(format!("unknown metric {name}"))
 }
 
@@ -516,6 +544,11 @@ fn flatten(
         let name = metric.name.as_deref().unwrap_or_default();
         if name.is_empty() {
             out.refuse(prefix, "a metric without a name");
+            continue;
+        }
+        if prefix.len() + name.len() >= NAME_BYTES_MAX {
+            let name = excerpt(name, NAME_SHOWN);
+            out.refuse(&name, format!("a name of more than {NAME_BYTES_MAX} bytes"));
             continue;
         }
         let whole = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };

@@ -267,3 +267,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn long_names_do_not_multiply() {
+    let long = "x".repeat(NAME_BYTES_MAX);
+    let member = Metric { name: Some("m".to_owned()), ..Metric::default() };
+    let members = Template { metrics: vec![member; 2_000], is_definition: None };
+    let template = |name: &str| Metric {
+        name: Some(name.to_owned()),
+        datatype: Some(TEMPLATE),
+        value: Some(MetricValue::Template(members.encode_to_vec().into())),
+        ..Metric::default()
+    };
+    let mut bench = Bench::new();
+    let birth =
+        payload(0, 0, vec![template(&long), template(&long[..900]), metric("a", 1, 1.0, 0)]);
+    let out = bench.hear(Verb::Birth, None, &birth, 0);
+    assert_eq!(out.readings.len(), 1, "the good one is read");
+    assert!(out.named[0].0.len() < 200 && out.named[0].1.contains("more than"), "{:?}", out.named);
+    assert_eq!(bench.0.census().3, 3, "one name once, however often it is said");
+    let mut nodes = bench.0;
+    let id = NodeId { group: long.as_str().into(), node: "gw".into() };
+    let out = nodes.hear(Verb::Birth, &id, None, &payload(0, 0, Vec::new()), at(0));
+    assert_eq!((out.refused, nodes.census().1), (1, 1));
+}
