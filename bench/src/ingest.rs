@@ -15,6 +15,8 @@ use crate::report::{Line, Report};
 use crate::server::Server;
 
 const SETTLE: Duration = Duration::from_secs(120);
+/// Some put their latest readings away only once they are quiet.
+const REST: Duration = Duration::from_secs(8);
 
 /// Sends the same bodies to each contender in turn.
 #[derive(Args)]
@@ -46,6 +48,7 @@ struct Run {
     cpu_settled: f64,
     memory: f64,
     bytes: f64,
+    bytes_settled: f64,
 }
 
 impl Ingest {
@@ -67,6 +70,7 @@ impl Ingest {
                     readings / run.cpu_settled,
                     run.memory,
                     run.bytes / readings,
+                    run.bytes_settled / readings,
                 ]);
             }
         }
@@ -109,10 +113,15 @@ impl Ingest {
         }
         let wall = begun.elapsed().as_secs_f64();
         let cpu = server.cpu_seconds()? - before;
+        let bytes = server.bytes_on_disk()? as f64;
+        until_idle(server.pid(), SETTLE)?;
+        // What each of them does once it is quiet belongs to the work.
+        thread::sleep(REST);
         until_idle(server.pid(), SETTLE)?;
         let cpu_settled = server.cpu_seconds()? - before;
         let (_, memory) = memory_mb(server.pid())?;
-        Ok(Run { wall, cpu, cpu_settled, memory, bytes: server.bytes_on_disk()? as f64 })
+        let bytes_settled = server.bytes_on_disk()? as f64;
+        Ok(Run { wall, cpu, cpu_settled, memory, bytes, bytes_settled })
     }
 
     fn report(&self, lines: Vec<Line>) -> Report {
@@ -128,6 +137,7 @@ impl Ingest {
                 "per CPU-s settled",
                 "peak MB",
                 "bytes/reading now",
+                "settled",
             ],
             lines,
             says: Vec::new(),

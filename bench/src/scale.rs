@@ -48,6 +48,7 @@ impl Sensors {
                 deliver(&mut connection, PATH, body)?;
             }
             let (wall, sent) = (begun.elapsed().as_secs_f64(), (rounds * sensors) as f64);
+            let cpu_sending = server.cpu_seconds()? - cpu;
             until_idle(server.pid(), Duration::from_secs(300))?;
             let cpu = server.cpu_seconds()? - cpu;
             connection = server.connect()?;
@@ -56,7 +57,15 @@ impl Sensors {
             lines.push(Line {
                 who: format!("{sensors} sensors"),
                 settings: server.settings.clone(),
-                runs: vec![vec![registered, sent / wall, sent / cpu, memory, peak, latest]],
+                runs: vec![vec![
+                    registered,
+                    sent / wall,
+                    sent / cpu_sending,
+                    sent / cpu,
+                    memory,
+                    peak,
+                    latest,
+                ]],
             });
         }
         Report {
@@ -65,6 +74,7 @@ impl Sensors {
             columns: vec![
                 "first reading, s",
                 "readings/s",
+                "per CPU-s sending",
                 "per CPU-s settled",
                 "MB",
                 "peak MB",
@@ -109,7 +119,9 @@ impl History {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let server = Server::plainview(&[])?;
         let mut connection = server.connect()?;
-        let mut plant = Plant::every(self.sensors, 0, self.every);
+        // It ends about now: readings from far ahead are refused.
+        let first = -self.days.iter().copied().max().unwrap_or(0) * 86_400;
+        let mut plant = Plant::every(self.sensors, first, self.every);
         let mut days = 0;
         let mut lines = Vec::new();
         for goal in &self.days {
@@ -120,12 +132,13 @@ impl History {
             days = *goal;
             until_idle(server.pid(), Duration::from_secs(300))?;
             connection = server.connect()?;
-            let end = START_MS / 1_000 + steps_end(days);
+            let begin = START_MS / 1_000 + first;
+            let end = begin + days * 86_400;
             let mut run = Vec::new();
             for question in [
                 format!("from={}&to={end}&limit=10000", end - 3_600),
                 format!("from={}&to={end}&buckets=1000", end - 86_400),
-                format!("from={}&to={end}&buckets=1000", START_MS / 1_000),
+                format!("from={begin}&to={end}&buckets=1000"),
             ] {
                 run.push(ask(&mut connection, &question, self.sensors)?);
             }
@@ -161,10 +174,6 @@ impl History {
         }
         .publish()
     }
-}
-
-fn steps_end(days: i64) -> i64 {
-    days * 86_400
 }
 
 fn ask(connection: &mut Connection, question: &str, sensors: usize) -> anyhow::Result<f64> {
