@@ -29,7 +29,9 @@ fuzz_target!(|data: &[u8]| {
         2 => {
             let (plain, packed) = (csv(body.to_vec()), csv(pack(body)));
             // What is packed twice is not read at all.
-            assert!(plain == packed || body.starts_with(&[0x1f, 0x8b]));
+            if !body.starts_with(&[0x1f, 0x8b]) {
+                assert_eq!(plain, packed);
+            }
         }
         _ => {
             let rows = [b"timestamp,sensor,value\n", PROBE, body, b"\n", PROBE].concat();

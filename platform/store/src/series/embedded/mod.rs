@@ -18,6 +18,8 @@ mod compact;
 mod cursor;
 mod days;
 mod faults;
+#[doc(hidden)]
+pub mod fuzz;
 mod keeper;
 mod latest;
 mod legacy;
