@@ -3,8 +3,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use kernel::{Backoff, SensorKey, SharedClock, Timestamp};
+use kernel::{SensorKey, SharedClock, Timestamp};
 use sense::courier::{Courier, carry};
+use sense::reconnect::{PATIENCE, Reconnect};
 use sense::{
     Connector, ConnectorKind, Field, Protocol, ReadingSink, SenseError, SourceId, SourceStatus,
 };
@@ -13,10 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::{FIELDS, OpcUaSettings, Security};
 use crate::watch::Watch;
-
-/// Failures in a row after which the breaker opens.
-const BREAKER_FAILURES: u32 = 8;
-const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 /// The event time of the newest reading of a sensor, as far as it is known.
 pub type Newest = Arc<dyn Fn(&SensorKey) -> Option<Timestamp> + Send + Sync>;
@@ -128,24 +125,17 @@ impl Connector for OpcUa {
 impl OpcUa {
     async fn keep_watching(&self, courier: Courier, stop: &CancellationToken) {
         let mut watch = Watch::new(self, courier);
-        let mut failures = 0_u32;
+        let mut reconnect = Reconnect::new(&self.status, &self.clock, PATIENCE);
         loop {
             self.status.connecting();
             let (error, was_connected) = match watch.session(stop).await {
                 Ok(()) => break,
                 Err(lost) => lost,
             };
-            failures = if was_connected { 1 } else { failures.saturating_add(1) };
-            let open = failures >= BREAKER_FAILURES;
-            self.status.lost(&error, open, self.clock.now());
-            let endpoint = self.settings.endpoint.as_str();
-            tracing::warn!(endpoint, failures, error = %error, "opc ua link lost");
+            reconnect.lost(&error, was_connected);
             watch.mark_all_stale();
-            let attempt = if open { u32::MAX } else { failures };
-            let jitter = kernel::spread((endpoint, self.clock.now()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(RECONNECT.pause(attempt, jitter)) => {}
+            if !reconnect.wait(stop).await {
+                break;
             }
         }
     }

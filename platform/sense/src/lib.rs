@@ -15,6 +15,7 @@ pub mod modbus;
 mod mosquitto;
 pub mod mqtt;
 pub mod otlp;
+pub mod reconnect;
 pub mod remote_write;
 mod rows;
 pub mod settings;

@@ -26,3 +26,11 @@ pub fn read<T: DeserializeOwned>(
         }
     })
 }
+
+/// Settings of nothing but the defaults that `fields` show.
+#[cfg(test)]
+pub(crate) fn of_defaults<T: DeserializeOwned>(fields: &'static [Field]) -> T {
+    let shown = fields.iter();
+    let shown = shown.filter_map(|field| Some((field.name.to_owned(), field.default_value()?)));
+    read(&Value::Object(shown.collect()), fields).unwrap()
+}

@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::courier::{Courier, carry};
+use crate::reconnect::{Patience, Reconnect};
 use crate::source::{Field, FieldKind};
 use crate::{
     Connector, ConnectorKind, Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus,
@@ -32,10 +33,11 @@ use poll::Poller;
 
 const REGISTERS_MAX: usize = 10_000;
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
-/// Failures in a row after which the breaker opens.
-const BREAKER_FAILURES: u32 = 8;
-const RECONNECT: Backoff =
-    Backoff { first: Duration::from_millis(500), max: Duration::from_secs(30) };
+/// A device on the plant's own network is tried more often than a server elsewhere.
+const PATIENCE: Patience = Patience {
+    backoff: Backoff { first: Duration::from_millis(500), max: Duration::from_secs(30) },
+    failures_max: 8,
+};
 
 /// Modbus TCP as one of the connectors that settings can name.
 #[derive(Clone, Copy, Debug, Default)]
@@ -179,23 +181,17 @@ impl Connector for Modbus {
 impl Modbus {
     async fn keep_polling(&self, courier: Courier, stop: &CancellationToken) {
         let mut poller = Poller::new(self, courier);
-        let mut failures = 0_u32;
+        let mut reconnect = Reconnect::new(&self.status, &self.clock, PATIENCE);
         loop {
             self.status.connecting();
             let lost = tokio::select! {
                 () = stop.cancelled() => break,
                 lost = poller.session() => lost,
             };
-            failures = if lost.has_answered { 1 } else { failures.saturating_add(1) };
-            let open = failures >= BREAKER_FAILURES;
-            self.status.lost(&lost.error, open, self.clock.now());
-            let address = self.status.snapshot().address;
-            tracing::warn!(address, failures, error = %lost.error, "modbus link lost");
+            reconnect.lost(&lost.error, lost.has_answered);
             poller.mark_all_stale();
-            let jitter = kernel::spread((&address, self.clock.now()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(RECONNECT.pause(failures, jitter)) => {}
+            if !reconnect.wait(stop).await {
+                break;
             }
         }
     }

@@ -16,25 +16,36 @@ pub struct MqttKind {
     pub default_site: Option<String>,
 }
 
+/// What is asked for of every link to a broker.
+pub(crate) const HOST: Field =
+    Field::new("host", "Broker host", FieldKind::Text).default("127.0.0.1");
+pub(crate) const PORT: Field = Field::new("port", "Port", FieldKind::Number).default("1883");
+pub(crate) const CLIENT_ID: Field = Field::new("client_id", "Client id", FieldKind::Text)
+    .help("Names the session at the broker: one per source, and the same for ever.");
+pub(crate) const USERNAME: Field = Field::new("username", "User", FieldKind::Text);
+pub(crate) const PASSWORD: Field = Field::new("password", "Password", FieldKind::Secret);
+pub(crate) const TLS: Field = Field::new("tls", "TLS", FieldKind::Json)
+    .help("{} for TLS with the system's authorities; else ca_file, cert_file, key_file.");
+pub(crate) const KEEP_ALIVE: Field =
+    Field::new("keep_alive_s", "Keep alive, s", FieldKind::Number).default("30");
+pub(crate) const ORIGIN: Field = Field::new("origin", "Origin", FieldKind::Select)
+    .options(&["real", "simulated", "replayed"])
+    .default("real");
+
 const FIELDS: &[Field] = &[
-    Field::new("host", "Host", FieldKind::Text).default("127.0.0.1"),
-    Field::new("port", "Port", FieldKind::Number).default("1883"),
+    HOST,
+    PORT,
     Field::new("version", "MQTT version", FieldKind::Select).options(&["5", "3.1.1"]).default("5"),
-    Field::new("client_id", "Client id", FieldKind::Text)
-        .default("plainview")
-        .help("Names the session at the broker: one per source, and the same for ever."),
-    Field::new("username", "User", FieldKind::Text),
-    Field::new("password", "Password", FieldKind::Secret),
-    Field::new("tls", "TLS", FieldKind::Json)
-        .help("{} for TLS with the system's authorities; else ca_file, cert_file, key_file."),
+    CLIENT_ID.default("plainview"),
+    USERNAME,
+    PASSWORD,
+    TLS,
     Field::new("topics", "Topics", FieldKind::Json)
         .default("[\"plainview/{site}/{asset}/{measure*}\"]")
         .help("Topics with places for the parts of the key; + and # match without meaning."),
     Field::new("default_site", "Site", FieldKind::Text).help("Used when a topic names no site."),
-    Field::new("keep_alive_s", "Keep alive, s", FieldKind::Number).default("30"),
-    Field::new("origin", "Origin", FieldKind::Select)
-        .options(&["real", "simulated", "replayed"])
-        .default("real"),
+    KEEP_ALIVE,
+    ORIGIN,
 ];
 
 impl ConnectorKind for MqttKind {
@@ -121,38 +132,46 @@ mod tests {
     fn settings_at_fault_are_named() {
         assert_eq!(built(&json!({ "host": "broker" })).unwrap(), "broker:1883");
         let field = |settings: Value| built(&settings).unwrap_err().0;
-        assert_eq!(field(json!({ "port": "many" })), "port");
-        assert_eq!(field(json!({ "port": 0 })), "port");
-        assert_eq!(field(json!({ "host": "" })), "host");
         assert_eq!(field(json!({ "version": "4" })), "version");
-        assert_eq!(field(json!({ "client_id": "" })), "client_id");
         assert_eq!(field(json!({ "topics": [] })), "topics");
         assert_eq!(field(json!({ "topics": ["a/{b}"] })), "topics");
         assert_eq!(field(json!({ "topics": ["a/#", 7] })), "topics");
-        assert_eq!(field(json!({ "tls": { "cert_file": "x" } })), "tls");
-        assert_eq!(field(json!({ "tls": { "ca": "x" } })), "tls");
         let (field, reason) = built(&json!({ "hots": "broker" })).unwrap_err();
         assert!(field == "settings" && reason.contains("hots"), "{field}: {reason}");
     }
 
+    /// The part of the settings that every link to a broker has.
     #[test]
-    fn weak_links_are_named() {
-        let named = |settings: Value| -> Vec<&str> {
-            let found = MqttKind::default().weaknesses(&settings);
-            found.into_iter().map(|(field, _)| field).collect()
-        };
-        assert_eq!(named(json!({ "host": "broker" })), ["username", "tls"]);
-        assert_eq!(named(json!({ "host": "broker", "username": "p", "tls": {} })), [""; 0]);
-        assert_eq!(named(json!({ "username": "p" })), [""; 0]);
+    fn links_to_brokers_are_checked_alike() {
+        let kinds: [&dyn ConnectorKind; 2] =
+            [&MqttKind::default(), &crate::sparkplug::SparkplugKind::default()];
+        for kind in kinds {
+            let field =
+                |settings: Value| match kind.build("north", &settings, SystemClock::shared()) {
+                    Err(SenseError::Settings { field, .. }) => field,
+                    other => panic!("{:?}", other.map(|connector| connector.status().snapshot())),
+                };
+            assert_eq!(field(json!({ "port": "many" })), "port");
+            assert_eq!(field(json!({ "port": 0 })), "port");
+            assert_eq!(field(json!({ "port": 70_000 })), "port");
+            assert_eq!(field(json!({ "host": "" })), "host");
+            assert_eq!(field(json!({ "client_id": "" })), "client_id");
+            assert_eq!(field(json!({ "tls": { "cert_file": "x" } })), "tls");
+            assert_eq!(field(json!({ "tls": { "ca": "x" } })), "tls");
+            assert_eq!(field(json!({ "origin": "x" })), "origin");
+            assert_eq!(field(json!({ "hots": "broker" })), "settings");
+
+            let weak = |settings: Value| -> Vec<&str> {
+                kind.weaknesses(&settings).into_iter().map(|(field, _)| field).collect()
+            };
+            assert_eq!(weak(json!({ "host": "broker" })), ["username", "tls"]);
+            assert_eq!(weak(json!({ "host": "broker", "username": "p", "tls": {} })), [""; 0]);
+            assert_eq!(weak(json!({ "username": "p" })), [""; 0]);
+        }
     }
 
     #[test]
     fn defaults_shown_are_the_defaults_used() {
-        let defaults: serde_json::Map<_, _> = FIELDS
-            .iter()
-            .filter_map(|field| Some((field.name.to_owned(), field.default_value()?)))
-            .collect();
-        let shown: BrokerSettings = settings::read(&Value::Object(defaults), FIELDS).unwrap();
-        assert_eq!(shown, BrokerSettings::default());
+        assert_eq!(settings::of_defaults::<BrokerSettings>(FIELDS), BrokerSettings::default());
     }
 }

@@ -18,26 +18,25 @@ mod topics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use kernel::{Backoff, SharedClock};
+use kernel::SharedClock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::reconnect::{PATIENCE, Patience, Reconnect};
 use crate::{Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
 pub use intake::{Intake, Mapping, Message};
 pub use kind::MqttKind;
-pub(crate) use kind::weaknesses;
+pub(crate) use kind::{
+    CLIENT_ID, HOST, KEEP_ALIVE, ORIGIN, PASSWORD, PORT, TLS, USERNAME, weaknesses,
+};
 use link::{Heard, Link, Token};
 pub use room::{Place, Room};
 
 /// Messages that wait between the connection and the store.
 const QUEUE_MAX: usize = 8_192;
-/// Failures in a row after which the breaker opens: then only one try a minute is made.
-const BREAKER_FAILURES: u32 = 5;
-const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MqttVersion {
@@ -122,7 +121,7 @@ pub struct Broker {
     mapping: Mapping,
     clock: SharedClock,
     status: SourceStatus,
-    backoff: Backoff,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Broker {
@@ -137,22 +136,12 @@ impl Broker {
     /// # Errors
     /// When a topic template or the client id cannot be used.
     pub fn new(settings: BrokerSettings, clock: SharedClock) -> Result<Self, SenseError> {
-        if settings.host.trim().is_empty() {
-            return Err(invalid("host", "is empty"));
-        }
-        if settings.port == 0 {
-            return Err(invalid("port", "0 is no port to connect to"));
-        }
-        if settings.client_id.is_empty() {
-            return Err(invalid("client_id", "is empty"));
-        }
-        if let Some(tls) = &settings.tls {
-            tls.check()?;
-        }
+        let BrokerSettings { host, port, client_id, tls, .. } = &settings;
+        check_peer(host, *port, client_id, tls.as_ref())?;
         let mapping = Mapping::new(&settings.topics, &settings.default_site)?;
         let id = SourceId::new(Protocol::Mqtt, &settings.name);
         let status = SourceStatus::new(id, format!("{}:{}", settings.host, settings.port));
-        Ok(Self { settings: Arc::new(settings), mapping, clock, status, backoff: RECONNECT })
+        Ok(Self { settings: Arc::new(settings), mapping, clock, status, patience: PATIENCE })
     }
 
     /// What the connection says about itself; live.
@@ -163,24 +152,16 @@ impl Broker {
 
     /// Reads until `stop`, connecting again whenever the connection is lost.
     pub async fn run(&self, sink: Arc<dyn ReadingSink>, stop: CancellationToken) {
-        let mut failures = 0;
+        let mut reconnect = Reconnect::new(&self.status, &self.clock, self.patience);
         let mut first = true;
         while !stop.is_cancelled() {
             self.status.connecting();
             let lost = self.session(Arc::clone(&sink), &stop, first).await;
             let Err((error, was_connected)) = lost else { break };
             first &= !was_connected;
-            failures = if was_connected { 1 } else { failures + 1 };
-            let open = failures >= BREAKER_FAILURES;
-            self.status.lost(&error, open, self.clock.now());
-            let broker = self.settings.name.as_str();
-            tracing::warn!(broker, failures, error = %error, "broker connection lost");
-            let attempt = if open { u32::MAX } else { failures };
-            let jitter = kernel::spread((&self.settings.client_id, self.clock.now()));
-            let pause = self.backoff.pause(attempt, jitter);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
+            reconnect.lost(&error, was_connected);
+            if !reconnect.wait(&stop).await {
+                break;
             }
         }
         self.status.stopped();
@@ -253,6 +234,25 @@ impl Broker {
             }
         }
     }
+}
+
+/// What every link to a broker needs.
+pub(crate) fn check_peer(
+    host: &str,
+    port: u16,
+    client_id: &str,
+    tls: Option<&BrokerTls>,
+) -> Result<(), SenseError> {
+    if host.trim().is_empty() {
+        return Err(invalid("host", "is empty"));
+    }
+    if port == 0 {
+        return Err(invalid("port", "0 is no port to connect to"));
+    }
+    if client_id.is_empty() {
+        return Err(invalid("client_id", "is empty"));
+    }
+    tls.map_or(Ok(()), BrokerTls::check)
 }
 
 pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> SenseError {

@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use kernel::SystemClock;
+use kernel::{Backoff, SystemClock};
 
 use super::*;
 use crate::mosquitto::{DEADLINE, Mosquitto};
@@ -148,7 +149,8 @@ async fn an_absent_broker_opens_the_breaker_and_says_why() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = BrokerSettings { port: free, ..BrokerSettings::default() };
     let mut broker = Broker::new(settings, SystemClock::shared()).unwrap();
-    broker.backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
+    broker.patience.backoff =
+        Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
     let stop = CancellationToken::new();
     let (own, until) = (broker.clone(), stop.clone());
     let task = tokio::spawn(async move { own.run(Arc::new(Store::default()), until).await });

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Declare, Host, HostSettings};
 use crate::mqtt::weaknesses;
+use crate::mqtt::{CLIENT_ID, HOST, KEEP_ALIVE, ORIGIN, PASSWORD, PORT, TLS, USERNAME};
 use crate::source::{Field, FieldKind};
 use crate::{Connector, ConnectorKind, Protocol, SenseError, settings};
 
@@ -22,13 +23,12 @@ impl std::fmt::Debug for SparkplugKind {
 }
 
 const FIELDS: &[Field] = &[
-    Field::new("host", "Broker host", FieldKind::Text).default("127.0.0.1"),
-    Field::new("port", "Port", FieldKind::Number).default("1883"),
-    Field::new("client_id", "Client id", FieldKind::Text).default("plainview-sparkplug"),
-    Field::new("username", "User", FieldKind::Text),
-    Field::new("password", "Password", FieldKind::Secret),
-    Field::new("tls", "TLS", FieldKind::Json)
-        .help("{} for TLS with the system's authorities; else ca_file, cert_file, key_file."),
+    HOST,
+    PORT,
+    CLIENT_ID.default("plainview-sparkplug"),
+    USERNAME,
+    PASSWORD,
+    TLS,
     Field::new("host_id", "Host id", FieldKind::Text)
         .default("plainview")
         .help("The primary host that edge nodes wait for; empty to say no STATE."),
@@ -41,10 +41,8 @@ const FIELDS: &[Field] = &[
         .help("How group, node, device and metric become site/asset/measure."),
     Field::new("rebirth_every_s", "Ask for a birth at most every, s", FieldKind::Number)
         .default("10"),
-    Field::new("keep_alive_s", "Keep alive, s", FieldKind::Number).default("30"),
-    Field::new("origin", "Origin", FieldKind::Select)
-        .options(&["real", "simulated", "replayed"])
-        .default("real"),
+    KEEP_ALIVE,
+    ORIGIN,
 ];
 
 impl ConnectorKind for SparkplugKind {
@@ -95,23 +93,15 @@ mod tests {
             Err(SenseError::Settings { field, .. }) => field,
             other => panic!("{:?}", other.map(|connector| connector.status().snapshot())),
         };
-        assert_eq!(field(json!({ "host": "" })), "host");
-        assert_eq!(field(json!({ "port": 70_000 })), "port");
         assert_eq!(field(json!({ "host_id": "a/b" })), "host_id");
         assert_eq!(field(json!({ "groups": ["+"] })), "groups");
         assert_eq!(field(json!({ "groups": "north" })), "groups");
         assert_eq!(field(json!({ "key": "{group}" })), "key");
         assert_eq!(field(json!({ "rebirth_every_s": 0 })), "rebirth_every_s");
-        assert_eq!(field(json!({ "grups": [] })), "settings");
     }
 
     #[test]
     fn defaults_shown_are_the_defaults_used() {
-        let defaults: serde_json::Map<_, _> = FIELDS
-            .iter()
-            .filter_map(|field| Some((field.name.to_owned(), field.default_value()?)))
-            .collect();
-        let shown: HostSettings = settings::read(&Value::Object(defaults), FIELDS).unwrap();
-        assert_eq!(shown, HostSettings::default());
+        assert_eq!(settings::of_defaults::<HostSettings>(FIELDS), HostSettings::default());
     }
 }

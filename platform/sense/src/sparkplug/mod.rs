@@ -22,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use kernel::{Backoff, SharedClock};
+use kernel::SharedClock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::mqtt::{BrokerTls, Room, invalid};
+use crate::mqtt::{BrokerTls, Room, check_peer, invalid};
+use crate::reconnect::{PATIENCE, Reconnect};
 use crate::{Connector, Origin, Protocol, ReadingSink, SenseError, SourceId, SourceStatus};
 
 pub use kind::SparkplugKind;
@@ -40,9 +41,6 @@ use worker::Worker;
 
 /// Messages that wait between the connection and the store.
 const QUEUE_MAX: usize = 4_096;
-/// Failures in a row after which the breaker opens: then only one try a minute is made.
-const BREAKER_FAILURES: u32 = 5;
-const RECONNECT: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 /// Tells the registry what births say of their tags.
 pub type Declare = Arc<dyn Fn(TagDeclaration) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -97,15 +95,7 @@ impl Default for HostSettings {
 
 impl HostSettings {
     fn check(&self) -> Result<KeyTemplate, SenseError> {
-        if self.host.trim().is_empty() {
-            return Err(invalid("host", "is empty"));
-        }
-        if self.port == 0 {
-            return Err(invalid("port", "0 is no port to connect to"));
-        }
-        if self.client_id.is_empty() {
-            return Err(invalid("client_id", "is empty"));
-        }
+        check_peer(&self.host, self.port, &self.client_id, self.tls.as_ref())?;
         let no_level = |text: &str| text.contains(['/', '+', '#', '\0']);
         if no_level(&self.host_id) {
             return Err(invalid("host_id", "may hold no `/`, `+` or `#`"));
@@ -115,9 +105,6 @@ impl HostSettings {
         }
         if self.rebirth_every_s == 0 {
             return Err(invalid("rebirth_every_s", "is at least 1"));
-        }
-        if let Some(tls) = &self.tls {
-            tls.check()?;
         }
         KeyTemplate::parse(&self.key)
     }
@@ -158,21 +145,14 @@ impl Host {
     async fn read(&self, sink: Arc<dyn ReadingSink>, stop: CancellationToken) {
         let every = Duration::from_secs(u64::from(self.settings.rebirth_every_s));
         let mut nodes = Nodes::new(self.template.clone(), every);
-        let mut failures = 0;
+        let mut reconnect = Reconnect::new(&self.status, &self.clock, PATIENCE);
         while !stop.is_cancelled() {
             self.status.connecting();
             let lost = self.session(&mut nodes, Arc::clone(&sink), &stop).await;
             let Err((error, was_connected)) = lost else { break };
-            failures = if was_connected { 1 } else { failures + 1 };
-            let open = failures >= BREAKER_FAILURES;
-            self.status.lost(&error, open, self.clock.now());
-            let source = self.settings.name.as_str();
-            tracing::warn!(source, failures, error = %error, "broker connection lost");
-            let attempt = if open { u32::MAX } else { failures };
-            let jitter = kernel::spread((&self.settings.client_id, self.clock.now()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(RECONNECT.pause(attempt, jitter)) => {}
+            reconnect.lost(&error, was_connected);
+            if !reconnect.wait(&stop).await {
+                break;
             }
         }
         self.status.stopped();
