@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
+import { finishRun, newRun, runs } from "./golden.mjs";
 import { buckets, points, sensorOf, sensors, stuckAt } from "./plant.mjs";
 import * as feed from "./sources.mjs";
 import * as state from "./state.mjs";
@@ -100,24 +101,6 @@ function sensorView(s) {
   };
 }
 
-function quality() {
-  const end = Math.floor(Date.now() / 600_000) * 600_000;
-  const counts = [0, 1, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 3, 2, 1, 0, 0, 1, 0, 1, 3, 2, 2];
-  return {
-    last_10_min: 2,
-    mean_per_10_min: 0.8,
-    flood_share: 0,
-    chattering: ["north/t-2/level"],
-    stale: 1,
-    per_10_min: counts.map((count, i) => ({ at: iso(end - (23 - i) * 600_000), count })),
-    by_priority: { 1: 1, 2: 4, 3: 13, 4: 2 },
-    top: [
-      { sensor: "north/t-2/level", count: 11 },
-      { sensor: "north/km-45/pressure", count: 2 },
-    ],
-  };
-}
-
 class Refusal extends Error {
   constructor(status, code, title, detail, errors = []) {
     super(title);
@@ -166,7 +149,7 @@ function submit(body, who) {
   });
   if (to === "approved") setTimeout(() => schedule(decision, body.starts_at), 600);
   const run = runs.find((r) => r.decision_id === decision.decision_id);
-  if (run) finishRun(run, to);
+  if (run) finishRun(run, to, say);
   return decision;
 }
 
@@ -211,87 +194,6 @@ function schedule(decision, startsAt) {
   say("notification.sent", `notification/${told.notification_id}`, told);
 }
 
-const STEPS = ["ingest", "validate", "detect", "predict", "decide", "schedule", "notify"];
-const DETAILS = [
-  "1 batch, 512 readings",
-  "512 good, 0 refused",
-  "score 0.97, calibrated",
-  "19 days, 12 to 27",
-  "waits for a person",
-  "on the calendar",
-  "told ravi by e-mail",
-];
-const runs = [];
-
-function newRun() {
-  const run = {
-    correlation_id: state.uuid(),
-    overall_status: "running",
-    started_at: now(),
-    finished_at: null,
-    waiting_for: null,
-    sensor: "north/p-1/vibration",
-    steps: STEPS.map((name, i) => ({
-      name,
-      status: i === 0 ? "running" : "pending",
-      started_at: i === 0 ? now() : null,
-      finished_at: null,
-      event_ids: [],
-      detail: null,
-      evidence: null,
-    })),
-  };
-  runs.unshift(run);
-  for (let i = 0; i < 4; i++) setTimeout(() => advance(run, i), 700 * (i + 1));
-  return run;
-}
-
-function advance(run, i) {
-  const step = run.steps[i];
-  Object.assign(step, { status: "done", finished_at: now(), event_ids: [state.uuid()], detail: DETAILS[i] });
-  const next = run.steps[i + 1];
-  if (!next) return;
-  Object.assign(next, { status: "running", started_at: now() });
-  if (next.name !== "decide") return;
-  const decision = {
-    ...state.decisions[0],
-    decision_id: state.uuid(),
-    number: 322 + runs.length,
-    title: "Inspect P-1: vibration rising",
-    asset: "north/p-1",
-    sensor: "north/p-1/vibration",
-    state: "waiting",
-    requested_at: now(),
-    expires_at: iso(Date.now() + 86_400_000),
-    answered_by: null,
-    answered_at: null,
-    reason: null,
-    proposal: { ...state.decisions[0].proposal, action: "Inspect P-1" },
-  };
-  state.decisions.unshift(decision);
-  run.decision_id = decision.decision_id;
-  Object.assign(next, {
-    status: "waiting",
-    detail: `D-${decision.number} waits for a person`,
-    event_ids: [state.uuid()],
-  });
-  Object.assign(run, { overall_status: "waiting", waiting_for: `a person to decide D-${decision.number}` });
-  say("decision.requested", `decision/${decision.decision_id}`, decision);
-}
-
-function finishRun(run, to) {
-  Object.assign(run.steps[4], { status: "done", finished_at: now(), detail: to });
-  run.waiting_for = null;
-  if (to !== "approved") return Object.assign(run, { overall_status: "failed", finished_at: now() });
-  run.overall_status = "running";
-  setTimeout(() => advance(run, 5), 900);
-  setTimeout(() => {
-    advance(run, 6);
-    Object.assign(run, { overall_status: "completed", finished_at: now() });
-  }, 1600);
-  return run;
-}
-
 function readings(query, response) {
   const keys = query.getAll("sensor");
   const from = Date.parse(query.get("from"));
@@ -320,6 +222,8 @@ function steer(protocol, name, desired) {
   const own = sourceOf(protocol, name);
   Object.assign(own, { desired, reconciled: false });
   setTimeout(() => {
+    // Whoever was told otherwise meanwhile stays so.
+    if (own.desired !== desired) return;
     const live = desired === "running";
     Object.assign(own, { reconciled: true, state: live ? "live" : "stopped", rate_per_s: live ? 84 : 0 });
   }, 1200);
@@ -460,6 +364,11 @@ const routes = [
     /^\/keys\/([^/]+)$/,
     (m) => Object.assign(need(feed.keys.find((each) => each.id === m[1])), { revoked_at: now() }),
   ],
+  [
+    "GET",
+    /^\/assets\/([^/]+)\/([^/]+)\/model$/,
+    (m) => ({ asset: `${m[1]}/${m[2]}`, versions: [system.model()], now: null }),
+  ],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
   [
     "GET",
@@ -483,7 +392,7 @@ const routes = [
     () =>
       empty
         ? {
-            ...quality(),
+            ...system.quality(),
             last_10_min: 0,
             mean_per_10_min: 0,
             chattering: [],
@@ -492,7 +401,7 @@ const routes = [
             by_priority: {},
             top: [],
           }
-        : quality(),
+        : system.quality(),
   ],
   ["GET", /^\/alerts\/([^/]+)$/, (m) => need(state.alerts.find((a) => a.alert_id === m[1]))],
   [
@@ -593,7 +502,7 @@ const routes = [
     "POST",
     /^\/demo\/golden-path$/,
     () => {
-      const run = newRun();
+      const run = newRun(say);
       return {
         correlation_id: run.correlation_id,
         status_url: `/api/v1/demo/golden-path/status/${run.correlation_id}`,

@@ -276,7 +276,11 @@ export function addSource({ name, protocol, settings }) {
     connected_since: null,
   });
   sources.push(made);
-  setTimeout(() => Object.assign(made, { state: "live", age: 300, lag_ms: 300, rate_per_s: 12 }), 1500);
+  setTimeout(() => {
+    // It may have been stopped before it came so far.
+    if (made.desired === "running")
+      Object.assign(made, { state: "live", age: 300, lag_ms: 300, rate_per_s: 12 });
+  }, 1500);
   return made;
 }
 

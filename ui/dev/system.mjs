@@ -1,4 +1,15 @@
-// What the mock plant says of itself: its health and what it measures.
+// What the mock plant says of itself: its health, what it measures and what it learned from.
+import { start } from "./plant.mjs";
+
+const HOUR = 3_600_000;
+const iso = (ms) => new Date(ms).toISOString();
+
+/** The version that the findings of the process models name. */
+export const model = () => ({
+  version: 3,
+  state: "accepted",
+  fit: { from: iso(start - 26 * HOUR), to: iso(start - 25 * HOUR) },
+});
 
 export const health = () => ({
   status: "ok",
@@ -23,3 +34,22 @@ series_compaction_seconds_sum 0.41
 series_compaction_seconds_count 1
 plainview_series_quarantined 0
 `;
+
+/** How sound the alarms themselves are. */
+export function quality() {
+  const end = Math.floor(Date.now() / 600_000) * 600_000;
+  const counts = [0, 1, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 3, 2, 1, 0, 0, 1, 0, 1, 3, 2, 2];
+  return {
+    last_10_min: 2,
+    mean_per_10_min: 0.8,
+    flood_share: 0,
+    chattering: ["north/t-2/level"],
+    stale: 1,
+    per_10_min: counts.map((count, i) => ({ at: iso(end - (23 - i) * 600_000), count })),
+    by_priority: { 1: 1, 2: 4, 3: 13, 4: 2 },
+    top: [
+      { sensor: "north/t-2/level", count: 11 },
+      { sensor: "north/km-45/pressure", count: 2 },
+    ],
+  };
+}

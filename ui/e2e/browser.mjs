@@ -118,7 +118,7 @@ async function ask(path, init = {}) {
 }
 
 export const read = (path) => ask(path);
-export const write = (path, body = {}) => ask(path, { method: "POST", body: JSON.stringify(body) });
+export const write = (path, body = {}, method = "POST") => ask(path, { method, body: JSON.stringify(body) });
 export const list = async (path) => (await read(`${path}${path.includes("?") ? "&" : "?"}limit=500`)).items;
 
 /** Asks until there is an answer. */
@@ -154,6 +154,19 @@ export async function acknowledged(id) {
   if (isMock) return read(`/alerts/${id}`);
   const told = await list(`/events?types=alert.acknowledged&subject=alert/${id}`);
   return told[0]?.data;
+}
+
+const HOUR_MS = 3_600_000;
+const ago = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
+
+/** A finding of a process model; when there is none, a model is learned from the plant's past and disturbed. */
+export async function processFinding() {
+  const find = async () => (await list("/anomalies")).find((anomaly) => anomaly.rule === "process");
+  const known = await find();
+  if (known) return known;
+  await write("/assets/north/km-60/model", { fit: { from: ago(4), to: ago(1) } }, "PUT");
+  await write("/simulate/anomaly-event", { sensor: "north/km-60/pressure" });
+  return until("a finding of the model", find, 2 * PATIENCE_MS);
 }
 
 /** A decision that waits for a person, made by a golden path when there is none. */

@@ -11,6 +11,7 @@ import {
   list,
   open,
   pagesOf,
+  processFinding,
   read,
   settled,
   shareBrowser,
@@ -289,6 +290,25 @@ describe("an alarm", () => {
       assert.ok((await drawer.locator("tbody tr").count()) > 3);
       await page.keyboard.press("Escape");
       await arrive(page, (url) => !url.searchParams.has("alarm"));
+    });
+  });
+});
+
+describe("a finding of a process model", () => {
+  it("shows the sensor that contributes most against where it lay normally", async () => {
+    const { anomaly_id: id, sensor } = await processFinding();
+    await withPage({}, async (page) => {
+      await open(page, `/workbench?range=1h&s=${encodeURIComponent(sensor)}&anomaly=${id}`);
+      const figure = page.locator("dialog.drawer figure.evidence");
+      await figure.locator("svg.plot .l1").waitFor();
+      await figure.getByText(/^normal [\d.,\u2212]+ to [\d.,\u2212]+$/).waitFor();
+      const words = await figure.innerText();
+      assert.match(words, /contributed most, [\d.]+\s%/);
+      assert.match(words, /is normal, learned/);
+      // The room that the model leaves a wandering sensor is no spread that anybody could use.
+      assert.ok(!words.includes("±"), words);
+      const parts = await figure.getByRole("list", { name: "Contributing sensors" }).locator("li").count();
+      assert.ok(parts >= 1, `${parts} contributors`);
     });
   });
 });

@@ -14,6 +14,9 @@ import { toast } from "./ui/toasts";
 import "./ui/tokens.css";
 import "./ui/components.css";
 import "./ui/app.css";
+import "./ui/explorer.css";
+import "./ui/narrow.css";
+import "./ui/connect.css";
 
 const RETRIES = 2;
 /** After a gap the stream brings old events as well; they are no news. */
