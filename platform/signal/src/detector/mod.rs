@@ -30,7 +30,7 @@ pub use verdict::{Aspect, Disposition, Evidence, Finding, Phase, Rule, Rules, Ve
 
 /// Name and version of the method. Kept with every anomaly, and raised whenever the same readings
 /// could give another verdict.
-pub const VERSION: &str = "sensor/2";
+pub const VERSION: &str = "sensor/3";
 
 /// The score at which an anomaly starts: one number for every sensor.
 pub const THRESHOLD: f64 = crate::score::THRESHOLD;

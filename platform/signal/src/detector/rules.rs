@@ -281,7 +281,7 @@ impl RuleBook {
             rule: Rule::Score,
             aspect: Some(sight.surprise.aspect),
             severity: self.score_peak,
-            observed: sight.surprise.aspect_observed,
+            observed: sight.surprise.aspect_observed(),
             expected: Some(sight.surprise.aspect_expected()),
             limit: None,
         };

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::order::{greater, lesser, within};
-use super::season::Season;
+use super::season::{HOUR_MICROS, Season};
 use super::tail::Tail;
+use super::week::Week;
 
 /// Readings before the score counts.
 const WARM_UP: u64 = 150;
@@ -20,8 +21,11 @@ const LONG: f64 = 0.001;
 /// Weight of one reading in the average of seasonal surprises, and the most one can bring.
 const SEASON_WEIGHT: f64 = 0.08;
 const SEASON_SURPRISE_MAX: f64 = 20.0;
+const WEEK_WEIGHT: f64 = 0.04;
 /// A single jump is the most common kind of noise and counts half.
 const JUMP_SHARE: f64 = 0.5;
+/// Larger jumps than usual are a weaker sign than a level that has left its place.
+const NOISE_SHARE: f64 = 0.5;
 /// One reading moves a level by no more than this many spreads, the baseline by a fifth of it. Each
 /// further reading out there doubles that twice, so that a glitch is forgotten and a step is not.
 const PULL_MAX: f64 = 25.0;
@@ -31,10 +35,10 @@ const PULL_SHARE_LONG: f64 = 0.2;
 const SPREAD_MIN: f64 = 1e-6;
 /// A silence of this many intervals makes the last few readings say nothing about the next.
 const GAP_INTERVALS: f64 = 20.0;
-/// Joint surprise that chance reaches once or twice a week at one reading in five minutes, and how much more
-/// is needed per e-fold of faster readings. Both are measured on independent noise.
-const SURPRISE_WEEKLY: f64 = 8.5;
-const SURPRISE_PER_E_FOLD: f64 = 1.5;
+/// Joint surprise that chance reaches two or three times a week at one reading in five minutes, and
+/// how much more is needed per e-fold of faster readings. Both are measured on independent noise.
+const SURPRISE_WEEKLY: f64 = 9.0;
+const SURPRISE_PER_E_FOLD: f64 = 1.6;
 const SLOW_INTERVAL_S: f64 = 300.0;
 const FAST_INTERVAL_S: f64 = 1e-3;
 /// Values are limited to this, far from where sums overflow.
@@ -54,8 +58,10 @@ pub enum Aspect {
     Jump,
     /// The level has left the long-term level.
     Shift,
-    /// Unlike other days at this time.
+    /// Unlike other days or weeks at this time.
     Season,
+    /// Steps from reading to reading have become larger.
+    Noise,
 }
 
 /// What the scorer says about one reading.
@@ -68,24 +74,36 @@ pub struct Surprise {
     pub expected: Option<(f64, f64)>,
     /// The average of the last dozen readings, this one included.
     pub level: f64,
-    /// The aspect that weighs most, and what it looked at.
+    /// The aspect that weighs most.
     pub aspect: Aspect,
-    pub aspect_observed: f64,
+    /// What it looked at, where that usually lies, and how far from there is usual. For jumps the
+    /// last, and for noise all three, are logarithms of steps in `jitter`s.
+    observed: f64,
     centre: f64,
-    /// How far from there is usual; for jumps as the logarithm that was looked at, in `jitter`s.
     usual: f64,
     jitter: f64,
 }
 
 impl Surprise {
+    /// What the aspect looked at: the reading, a level, or for noise the usual step lately.
+    #[must_use]
+    pub fn aspect_observed(&self) -> f64 {
+        if self.aspect == Aspect::Noise { self.step(self.observed) } else { self.observed }
+    }
+
     /// Where what the aspect looked at usually lies, lowest and highest.
     #[must_use]
     pub fn aspect_expected(&self) -> (f64, f64) {
         let reach = match self.aspect {
-            Aspect::Jump => (self.usual.exp() - 1.0) * self.jitter,
+            Aspect::Noise => return (0.0, self.step(self.centre + self.usual)),
+            Aspect::Jump => self.step(self.usual),
             Aspect::Shift | Aspect::Season => self.usual,
         };
         (self.centre - reach, self.centre + reach)
+    }
+
+    fn step(&self, log: f64) -> f64 {
+        (lesser(log, LOG_MAX).exp() - 1.0) * self.jitter
     }
 }
 
@@ -119,12 +137,23 @@ pub struct Scorer {
     jitter: f64,
     #[serde(with = "crate::exact::one")]
     season_average: f64,
+    #[serde(with = "crate::exact::one")]
+    week_average: f64,
+    /// Averages of the logarithms of jumps, over a dozen and a thousand readings.
+    #[serde(with = "crate::exact::one")]
+    jumps: f64,
+    #[serde(with = "crate::exact::one")]
+    jumps_long: f64,
     season: Season,
+    week: Week,
     jump_tail: Tail,
     short_tail: Tail,
     middle_tail: Tail,
     season_tail: Tail,
     season_average_tail: Tail,
+    week_tail: Tail,
+    week_average_tail: Tail,
+    noise_tail: Tail,
     #[serde(skip)]
     weekly: Weekly,
 }
@@ -168,13 +197,13 @@ impl Scorer {
         // The least weight of this reading in an average, which is its share while there are few.
         let least = 1.0 / self.samples as f64;
         let limit = self.pull_max();
-        let jump = self.look_at_jump(value, least, limit);
+        let (jump, noise) = self.look_at_jump(value, least, limit);
         self.follow(value, least, limit);
         let limit = self.pull_max();
         let placed = self.is_placed();
         let short = shift(&mut self.short_tail, self.short, self.long, placed);
         let middle = shift(&mut self.middle_tail, self.middle, self.long, placed);
-        let season = self.look_at_season(at, value, limit);
+        let (season, week) = self.look_at_season(at, value, limit);
         self.settle(value, least, limit);
         let ready = self.samples > WARM_UP;
         let looks = [
@@ -182,9 +211,12 @@ impl Scorer {
             (Aspect::Shift, short),
             (Aspect::Shift, middle),
             (Aspect::Season, season),
+            (Aspect::Season, week),
+            (Aspect::Noise, noise),
         ];
         let square = |look: Look| look.surprise * look.surprise;
-        let joint = (square(jump) + square(short) + square(middle) + square(season)).sqrt();
+        let level = square(jump) + square(short) + square(middle);
+        let joint = (level + square(season) + square(week) + square(noise)).sqrt();
         let score = if ready { lesser(0.5 * joint / self.weekly.at(interval_s), 1.0) } else { 0.0 };
         let (aspect, look) = heaviest(&looks);
         Surprise {
@@ -193,7 +225,7 @@ impl Scorer {
             expected,
             level: self.short,
             aspect,
-            aspect_observed: look.observed,
+            observed: look.observed,
             centre: look.centre,
             usual: look.usual,
             jitter: self.jitter,
@@ -223,8 +255,9 @@ impl Scorer {
         self.samples > PLACED
     }
 
-    /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed.
-    fn look_at_jump(&mut self, value: f64, least: f64, limit: f64) -> Look {
+    /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed. Answers the
+    /// jump itself, and how much larger jumps have become.
+    fn look_at_jump(&mut self, value: f64, least: f64, limit: f64) -> (Look, Look) {
         let distance = (value - self.last_few).abs();
         let centre = self.last_few;
         self.jitter += greater(2.0 * LONG, least) * (lesser(distance, limit) - self.jitter);
@@ -232,31 +265,44 @@ impl Scorer {
         let relative = lesser((1.0 + distance / (self.jitter + f64::MIN_POSITIVE)).ln(), LOG_MAX);
         let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
         let usual = self.jump_tail.usual_max();
+        self.jumps += greater(SHORT, least) * (relative - self.jumps);
+        self.jumps_long += greater(LONG, least) * (relative - self.jumps_long);
+        let grown = greater(self.jumps - self.jumps_long, 0.0);
+        let noise = Look {
+            surprise: NOISE_SHARE * self.noise_tail.surprise(grown),
+            observed: self.jumps,
+            centre: self.jumps_long,
+            usual: self.noise_tail.usual_max(),
+        };
         if self.is_placed() {
             self.jump_tail.learn(relative, MEMORY);
+            self.noise_tail.learn(grown, MEMORY);
         }
-        Look { surprise, observed: value, centre, usual }
+        (Look { surprise, observed: value, centre, usual }, noise)
     }
 
-    fn look_at_season(&mut self, at: i64, value: f64, limit: f64) -> Look {
+    /// How unusual the last readings were for their time of day, and of the week.
+    fn look_at_season(&mut self, at: i64, value: f64, limit: f64) -> (Look, Look) {
         let value = self.long + within(value - self.long, limit);
-        let mut look = Look { surprise: 0.0, observed: value, centre: value, usual: 0.0 };
-        if let Some(expected) = self.season.expected(at) {
-            let distance = (value - expected).abs();
-            look.centre = expected;
-            look.usual = self.season_tail.usual_max();
-            if self.season_tail.is_ready() {
-                let surprise = lesser(self.season_tail.surprise(distance), SEASON_SURPRISE_MAX);
-                self.season_average += SEASON_WEIGHT * (surprise - self.season_average);
-                if self.season_average_tail.is_ready() {
-                    look.surprise = self.season_average_tail.surprise(self.season_average);
-                }
-                self.season_average_tail.learn(self.season_average, MEMORY);
-            }
-            self.season_tail.learn(distance, MEMORY);
+        let day = Habit {
+            expected: self.season.expected(at),
+            weight: SEASON_WEIGHT,
+            average: &mut self.season_average,
+            tail: &mut self.season_tail,
+            average_tail: &mut self.season_average_tail,
+        };
+        let week = Habit {
+            expected: self.week.expected(at.div_euclid(HOUR_MICROS)),
+            weight: WEEK_WEIGHT,
+            average: &mut self.week_average,
+            tail: &mut self.week_tail,
+            average_tail: &mut self.week_average_tail,
+        };
+        let looks = (day.look(value), week.look(value));
+        if let Some((hour, mean)) = self.season.learn(at, value) {
+            self.week.learn(hour, mean, greater(self.spread, SPREAD_MIN * self.long.abs()));
         }
-        self.season.learn(at, value);
-        look
+        looks
     }
 
     /// Moves the short levels towards the reading.
@@ -285,6 +331,36 @@ impl Scorer {
     }
 }
 
+/// What a sensor had at this time before, and how far from it it usually lies.
+struct Habit<'a> {
+    expected: Option<f64>,
+    weight: f64,
+    average: &'a mut f64,
+    tail: &'a mut Tail,
+    average_tail: &'a mut Tail,
+}
+
+impl Habit<'_> {
+    #[inline(always)]
+    fn look(self, value: f64) -> Look {
+        let mut look = Look { surprise: 0.0, observed: value, centre: value, usual: 0.0 };
+        let Some(expected) = self.expected else { return look };
+        let distance = (value - expected).abs();
+        look.centre = expected;
+        look.usual = self.tail.usual_max();
+        if self.tail.is_ready() {
+            let surprise = lesser(self.tail.surprise(distance), SEASON_SURPRISE_MAX);
+            *self.average += self.weight * (surprise - *self.average);
+            if self.average_tail.is_ready() {
+                look.surprise = self.average_tail.surprise(*self.average);
+            }
+            self.average_tail.learn(*self.average, MEMORY);
+        }
+        self.tail.learn(distance, MEMORY);
+        look
+    }
+}
+
 fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
     let distance = (level - long).abs();
     let look = Look {
@@ -299,7 +375,7 @@ fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
     look
 }
 
-/// The joint surprise that chance alone reaches once or twice a week, kept for the interval it was
+/// The joint surprise that chance alone reaches two or three times a week, kept for the interval it was
 /// worked out for: a logarithm per reading would be a tenth of the work. No part of the state.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weekly {
@@ -329,7 +405,7 @@ impl PartialEq for Weekly {
     }
 }
 
-fn heaviest(looks: &[(Aspect, Look); 4]) -> (Aspect, Look) {
+fn heaviest(looks: &[(Aspect, Look); 6]) -> (Aspect, Look) {
     let mut heaviest = looks[0];
     for look in &looks[1..] {
         if look.1.surprise > heaviest.1.surprise {

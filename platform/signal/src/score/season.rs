@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 const HOURS: usize = 24;
-const HOUR_MICROS: i64 = 3_600_000_000;
+pub(super) const HOUR_MICROS: i64 = 3_600_000_000;
 /// Weight of the newest day in an hour's level, once there were enough days.
 const DAY_WEIGHT: f64 = 0.25;
 const DAYS_MAX: u8 = 200;
@@ -38,9 +38,12 @@ impl Season {
         Some(level + (self.level[beside] - level) * past_middle.abs())
     }
 
-    pub fn learn(&mut self, at: i64, value: f64) {
+    /// Takes a value; when it is the first of an hour, answers the hour before and its mean.
+    pub fn learn(&mut self, at: i64, value: f64) -> Option<(i64, f64)> {
         let hour = at.div_euclid(HOUR_MICROS);
+        let mut over = None;
         if hour != self.hour && self.count > 0 {
+            over = Some((self.hour, self.mean));
             let place = slot(self.hour);
             self.days[place] = (self.days[place] + 1).min(DAYS_MAX);
             let weight = (1.0 / f64::from(self.days[place])).max(DAY_WEIGHT);
@@ -52,6 +55,7 @@ impl Season {
         let first = self.count == 1;
         let step = (value - self.mean) / f64::from(self.count);
         self.mean = if first { value } else { self.mean + step };
+        over
     }
 }
 
