@@ -20,6 +20,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::assets::{self, Assets};
 use crate::gate::{self, Gate};
 use crate::problem::METHOD_NOT_ALLOWED;
+use crate::shared::Share;
 use crate::stream::Hub;
 use crate::system::{self, System};
 use crate::{
@@ -104,17 +105,17 @@ fn mount(router: Router, at: &str, part: Router) -> Router {
 fn layered(router: Router, settings: &Arc<WebSettings>, deps: Deps, cors: CorsLayer) -> Router {
     let gate = Gate { settings: Arc::clone(settings), keys: deps.keys, limits: deps.limits };
     router
-        .layer(from_fn_with_state(deps.idempotency, repeat::once))
-        .layer(DefaultBodyLimit::max(settings.read_bytes_max))
-        .layer(from_fn_with_state(Arc::clone(settings), body::bound_read))
-        .layer(RequestDecompressionLayer::new())
-        .layer(from_fn_with_state(Arc::clone(settings), body::bound_sent))
-        .layer(from_fn_with_state(gate.clone(), gate::limit))
-        .layer(from_fn_with_state(gate, gate::identify))
-        .layer(from_fn_with_state(settings.request_timeout, patience::bound))
-        .layer(cors)
-        .layer(from_fn_with_state(Arc::clone(settings), entry::enter))
-        .layer(CompressionLayer::new())
+        .layer((Share, from_fn_with_state(Arc::new(deps.idempotency), repeat::once)))
+        .layer((Share, DefaultBodyLimit::max(settings.read_bytes_max)))
+        .layer((Share, from_fn_with_state(Arc::clone(settings), body::bound_read)))
+        .layer((Share, RequestDecompressionLayer::new()))
+        .layer((Share, from_fn_with_state(Arc::clone(settings), body::bound_sent)))
+        .layer((Share, from_fn_with_state(gate.clone(), gate::limit)))
+        .layer((Share, from_fn_with_state(gate, gate::identify)))
+        .layer((Share, from_fn_with_state(settings.request_timeout, patience::bound)))
+        .layer((Share, cors))
+        .layer((Share, from_fn_with_state(Arc::clone(settings), entry::enter)))
+        .layer((Share, CompressionLayer::new()))
 }
 
 /// Only the listed origins, without credentials: keys travel in headers that scripts set.

@@ -24,6 +24,7 @@ mod repeat;
 mod routes;
 mod serve;
 mod settings;
+mod shared;
 mod stream;
 mod system;
 #[cfg(test)]

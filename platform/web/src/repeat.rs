@@ -1,6 +1,7 @@
 //! The same request twice has one effect: `Idempotency-Key`.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -25,7 +26,7 @@ const STORED_BYTES_MAX: usize = 256 * 1024;
 
 /// Does a request that carries a key once, and says the first answer again.
 pub(crate) async fn once(
-    State(idempotency): State<Idempotency>,
+    State(idempotency): State<Arc<Idempotency>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -42,7 +43,7 @@ pub(crate) async fn once(
 }
 
 async fn guarded(
-    idempotency: Idempotency,
+    idempotency: Arc<Idempotency>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
