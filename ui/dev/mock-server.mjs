@@ -57,6 +57,8 @@ if (!mute && !empty) {
       .filter((s) => s.key !== "north/km-30/pressure-b")
       .map((s) => ({ sensor: s.key, at, value: s.value(Date.now()), quality: "good", score: 0.1 }));
     say("telemetry.tick", "telemetry", { at, values }, true);
+    const heard = { at, sources: feed.sources.map(feed.sourceView), removed: [], flow: feed.flow() };
+    say("source.tick", "sources", heard, true);
   }, 1000).unref();
 }
 if (!mute) {

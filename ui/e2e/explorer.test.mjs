@@ -96,6 +96,9 @@ describe("the explorer", () => {
       await arrive(page, (url) => (url.searchParams.get("s") ?? "").includes("north/p-2/vibration"));
       await canvases(2);
 
+      await page.getByRole("button", { name: "Take north/km-00/flow out of the picture" }).click();
+      await arrive(page, (url) => !(url.searchParams.get("s") ?? "").includes("km-00/flow"));
+
       const before = page.url();
       await page.getByRole("button", { name: "Look closer" }).click();
       await arrive(page, (url) => url.searchParams.has("from"));

@@ -278,6 +278,7 @@ function Explore() {
               onZoom={zoom}
               onMove={move}
               onBack={back}
+              onRemove={toggle}
             />
           ) : query.error ? null : (
             <Panel title="Readings">

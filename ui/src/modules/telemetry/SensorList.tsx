@@ -100,6 +100,9 @@ function UnitHead({ unit, chosen, room, onAdd }: HeadProps) {
   );
 }
 
+/** The head above the row names its asset, too. */
+const LONG_ASSET = 16;
+
 interface RowProps {
   sensor: Sensor;
   now: number;
@@ -111,6 +114,7 @@ interface RowProps {
 
 function Row({ sensor, now, on, off, trouble, onToggle }: RowProps) {
   const stale = isStale(sensor, now);
+  const asset = ownName(sensor.asset);
   const words = !sensor.latest
     ? "no reading"
     : stale
@@ -121,7 +125,7 @@ function Row({ sensor, now, on, off, trouble, onToggle }: RowProps) {
       <label className="check" title={sensor.key}>
         <input type="checkbox" checked={on} disabled={off} onChange={() => onToggle(sensor.key)} />
         <span className="mono">
-          {ownName(sensor.asset)}/{sensor.measure}
+          {asset.length > LONG_ASSET ? sensor.measure : `${asset}/${sensor.measure}`}
         </span>
       </label>
       {trouble ? <Glyph p={trouble.priority} unack={trouble.unseen} /> : null}

@@ -39,6 +39,8 @@ export interface StackProps {
   /** The hand rests after a pan or a wheel. */
   onMove: (from: number, to: number) => void;
   onBack: () => void;
+  /** Takes one sensor out of the picture. */
+  onRemove: (sensor: string) => void;
 }
 
 /** From when on the sensor itself is not believed, in seconds. */
@@ -80,6 +82,7 @@ export function Stack(props: StackProps) {
     anomalies: found.some((each) => each.shades.some((shade) => shade.to >= from && shade.from <= to)),
     events: props.events.some(inSight),
     raw: [...series.values()].some((each) => each.points),
+    limits: sensors.some((sensor) => sensor.expected_low != null || sensor.expected_high != null),
     alone: props.layout === "strips",
     doubted: [...data.values()].some((each) => each[4].some((value) => value !== null)),
   };
@@ -122,12 +125,14 @@ interface Seen {
   /** Single readings, not summaries. */
   raw: boolean;
   doubted: boolean;
+  /** Something is expected of one of them. */
+  limits: boolean;
   /** Each sensor has a plot of its own. */
   alone: boolean;
 }
 
 /** Only what can be seen is explained. */
-function Legend({ alarm, anomalies, events, raw, doubted, alone }: Seen) {
+function Legend({ alarm, anomalies, events, raw, doubted, limits, alone }: Seen) {
   return (
     <span className="legend row" aria-hidden="true">
       {alarm ? (
@@ -151,7 +156,7 @@ function Legend({ alarm, anomalies, events, raw, doubted, alone }: Seen) {
           event
         </span>
       ) : null}
-      {alone ? (
+      {alone && limits ? (
         <span>
           <svg width="18" height="6">
             <path d="M0 3h18" className="limit" />

@@ -3,6 +3,7 @@ import type uPlot from "uplot";
 import type { Sensor } from "../../api/types";
 import { useWidth } from "../../ui/Figure";
 import { clockSeconds, numberWithin, ownName, plural } from "../../ui/format";
+import { Icon } from "../../ui/Icon";
 import { LINES_MOST, type Line, LineKey, MultiPlot } from "../../ui/MultiPlot";
 import { type PlotData, type Shade, spanOf } from "../../ui/plotParts";
 import { dataWords, TimePlot } from "../../ui/TimePlot";
@@ -185,7 +186,7 @@ function Strip(props: StripProps) {
   return (
     <div className="strip">
       <div className="name">
-        <SensorName sensor={sensor} phone={phone} />
+        <SensorName sensor={sensor} phone={phone} onRemove={props.onRemove} />
         <output ref={value} aria-label={`Value of ${sensor.key}`} />
       </div>
       <TimePlot
@@ -216,12 +217,27 @@ function Strip(props: StripProps) {
   );
 }
 
-function SensorName({ sensor, phone }: { sensor: Sensor; phone: boolean }) {
+interface NameProps {
+  sensor: Sensor;
+  phone: boolean;
+  onRemove: (key: string) => void;
+}
+
+function SensorName({ sensor, phone, onRemove }: NameProps) {
   return (
     <>
       <b className="ink">
         {ownName(sensor.asset)}/{phone ? "" : <br />}
         {sensor.measure}
+        <button
+          type="button"
+          className="away"
+          title="Take it out of the picture"
+          onClick={() => onRemove(sensor.key)}
+        >
+          <Icon name="close" size={12} />
+          <span className="sr">Take {sensor.key} out of the picture</span>
+        </button>
       </b>
       <span className="dim">
         {[sensor.unit, sensor.trust === "trusted" ? null : sensor.trust].filter(Boolean).join(" · ")}
@@ -294,7 +310,7 @@ function Group(props: GroupProps) {
         {group.map((sensor, i) => (
           <div key={sensor.key} className="line">
             <LineKey index={i} />
-            <SensorName sensor={sensor} phone={phone} />
+            <SensorName sensor={sensor} phone={phone} onRemove={props.onRemove} />
             <output aria-label={`Value of ${sensor.key}`}>
               {numberWithin(values[i], sensor.unit, Math.abs(values[i] ?? 0) / 20)}
             </output>
