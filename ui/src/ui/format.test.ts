@@ -9,6 +9,7 @@ import {
   number,
   numberWithin,
   percent,
+  plusMinus,
   quantity,
   readable,
   sensorName,
@@ -34,6 +35,12 @@ describe("numbers", () => {
     expect(number(0.93)).toBe("0.93");
     expect(number(2.4e12, "bar")).toBe("2.4\u00a0×\u00a010¹²");
     expect(number(3e-9)).toBe("3.0\u00a0×\u00a010⁻⁹");
+  });
+
+  it("have the digits that their error leaves", () => {
+    expect(plusMinus(9.3472, 0.0763)).toBe("9.35 ± 0.08");
+    expect(plusMinus(-1234.5, 87)).toBe("\u22121,235 ± 87");
+    expect(plusMinus(2.5, 0)).toBe("2.50 ± 0.00");
   });
 
   it("carry their unit after a space that does not break", () => {

@@ -62,6 +62,13 @@ function digitsFor(value: number): number {
   return Math.min(MOST_DIGITS, Math.ceil(-Math.log10(size)) + 1);
 }
 
+/** `9.35 ± 0.08`: the error has one digit that says something, the value no more than that. */
+export function plusMinus(value: number, error: number): string {
+  if (!(error > 0)) return `${number(value)} ± ${number(error)}`;
+  const digits = Math.min(MOST_DIGITS, Math.max(0, Math.ceil(-Math.log10(error))));
+  return `${written(value, digits)} ± ${written(error, digits)}`;
+}
+
 /** A limit somebody set: as short as it was written. */
 export function plain(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";

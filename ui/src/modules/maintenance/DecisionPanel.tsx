@@ -8,8 +8,8 @@ import {
   interval,
   limit,
   moment,
-  number,
   percent,
+  plusMinus,
   sentence,
 } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
@@ -52,7 +52,7 @@ function facts(decision: Decision, now: number): [string, ReactNode][] {
   if (evidence?.trend) {
     rows.push([
       "Trend",
-      `${number(evidence.trend.slope_per_day)} ± ${number(evidence.trend.error_per_day)} ${evidence.unit ?? ""} a day, ${evidence.trend.samples.toLocaleString("en-US")} samples`,
+      `${plusMinus(evidence.trend.slope_per_day, evidence.trend.error_per_day)} ${evidence.unit ?? ""} a day, ${evidence.trend.samples.toLocaleString("en-US")} samples`,
     ]);
   }
   rows.push(["Asked by", decision.requested_by]);
