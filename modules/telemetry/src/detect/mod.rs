@@ -6,6 +6,7 @@
 mod clock;
 mod grid;
 mod process;
+mod replay;
 mod watch;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use crate::model::{Anomaly, Profile, Trust};
 
 pub(crate) use grid::{LATE_ROWS, Plan, Row, Sample, rows};
 pub(crate) use process::{AssetModel, AssetNow, AssetWatch, Fleet, SavedAsset, replay};
+pub(crate) use replay::{Again, Judged, Onset, SavedBefore, judge_again};
 pub(crate) use watch::{Saved, Standing, Watch};
 
 /// What detection knows about a sensor.
@@ -50,7 +52,9 @@ impl Doubt {
     fn reason(self) -> &'static str {
         match self {
             Self::Alone => "moves while the other sensors of its asset do not",
-            Self::DriftsUp => "drifts upwards, away from where the other sensors of its asset put it",
+            Self::DriftsUp => {
+                "drifts upwards, away from where the other sensors of its asset put it"
+            }
             Self::DriftsDown => {
                 "drifts downwards, away from where the other sensors of its asset put it"
             }
@@ -79,7 +83,13 @@ impl Subject {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// An anomaly started, grew worse or ended; `revision` counts its states from 1.
-    Anomaly { anomaly: Box<Anomaly>, revision: i64, correlation: CorrelationId },
+    Anomaly {
+        anomaly: Box<Anomaly>,
+        revision: i64,
+        correlation: CorrelationId,
+        /// With the first state of a sensor's anomaly: what it rests on.
+        onset: Option<Box<Onset>>,
+    },
     Trust {
         sensor: SensorKey,
         trust: Trust,
@@ -103,7 +113,25 @@ pub(crate) struct Outcome {
     pub said: Vec<Said>,
     /// Newest score of each sensor that spoke.
     pub scores: Vec<(SeriesId, f64)>,
+    /// Readings that were gone through, with those that are `left`.
     pub judged: u64,
+    pub left: Left,
+}
+
+/// Readings that the score neither judged nor learned from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Not later than the newest of their sensor.
+    pub late: u64,
+    /// Of a quality that is not to be believed.
+    pub doubtful: u64,
+}
+
+impl Left {
+    fn join(&mut self, other: Self) {
+        self.late += other.late;
+        self.doubtful += other.doubtful;
+    }
 }
 
 impl Outcome {
@@ -111,6 +139,7 @@ impl Outcome {
         self.said.extend(other.said);
         self.scores.extend(other.scores);
         self.judged += other.judged;
+        self.left.join(other.left);
     }
 }
 
@@ -293,8 +322,9 @@ impl Shard {
         }
         let Some(watch) = self.watches[slot].as_deref_mut() else { return };
         let count = rows.len() as u64;
-        if watch.observe(offset, batch, rows) {
+        if let Some(left) = watch.observe(offset, batch, rows) {
             outcome.judged += count;
+            outcome.left.join(left);
             outcome.said.extend(watch.said().map(|effect| Said { series: id, effect }));
             if !watch.fresh {
                 watch.fresh = true;

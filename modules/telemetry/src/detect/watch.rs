@@ -4,12 +4,12 @@ use std::sync::Arc;
 use kernel::{CorrelationId, Quality, SensorKey, Timestamp};
 use sense::Origin;
 use serde::{Deserialize, Serialize};
-use signal::detector::{Finding, Phase, Rule, SensorDetector, VERSION, Verdict};
+use signal::detector::{Disposition, Finding, Phase, Rule, SensorDetector, VERSION, Verdict};
 use store::series::{Batch, Offset};
 use uuid::Uuid;
 
 use super::clock::SourceClock;
-use super::{Doubt, Effect, Subject};
+use super::{Doubt, Effect, Left, Onset, Subject};
 use crate::model::{
     Anomaly, AnomalyRule, AnomalyState, Band, Contribution, DetectorName, Evidence, Severity, Trust,
 };
@@ -28,10 +28,10 @@ pub(crate) struct Standing {
 /// A sensor's detector as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    version: String,
-    detector: SensorDetector,
+    pub(super) version: String,
+    pub(super) detector: SensorDetector,
     live: bool,
-    unit: Option<String>,
+    pub(super) unit: Option<String>,
     #[serde(default)]
     clock: SourceClock,
 }
@@ -144,22 +144,34 @@ impl Watch {
         self.said.drain(..)
     }
 
-    /// Judges rows of a batch that are all of this sensor; false when they are part of the state
+    /// Judges rows of a batch that are all of this sensor; `None` when they are part of the state
     /// already, or the sensor is not judged.
-    pub(super) fn observe(&mut self, offset: Offset, batch: &Batch, rows: Range<usize>) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        offset: Offset,
+        batch: &Batch,
+        rows: Range<usize>,
+    ) -> Option<Left> {
         if offset <= self.applied && self.unsaved.is_none_or(|first| offset < first) {
-            return false;
+            return None;
         }
         self.applied = self.applied.max(offset);
         self.unsaved.get_or_insert(offset);
         if !self.subject.judged {
-            return false;
+            return None;
         }
-        rows.for_each(|row| self.judge(batch, row));
-        true
+        let mut left = Left::default();
+        for row in rows {
+            match self.judge(batch, row) {
+                Disposition::Judged => {}
+                Disposition::Late => left.late += 1,
+                Disposition::Held => left.doubtful += 1,
+            }
+        }
+        Some(left)
     }
 
-    fn judge(&mut self, batch: &Batch, row: usize) {
+    fn judge(&mut self, batch: &Batch, row: usize) -> Disposition {
         let at = Timestamp::from_micros(batch.at[row]);
         let value = batch.value[row];
         let lag = batch.received.micros_since(at).unsigned_abs() / 1_000_000;
@@ -180,6 +192,7 @@ impl Watch {
         if !self.standing.is_empty() {
             self.escalate(&verdict, value, batch.received);
         }
+        verdict.disposition
     }
 
     /// Takes the present level for normal: somebody looked and said so. What stands against the
@@ -306,7 +319,8 @@ impl Watch {
         };
         let correlation = correlation.unwrap_or(CorrelationId(anomaly_id));
         self.standing.push(Standing { anomaly, correlation, revision: 0 });
-        self.say(self.standing.len() - 1);
+        let onset = Onset { finding: finding.clone(), profile: *self.detector.profile() };
+        self.tell(self.standing.len() - 1, Some(Box::new(onset)));
     }
 
     fn clear(&mut self, index: usize, at: Timestamp, now: Timestamp) {
@@ -318,14 +332,19 @@ impl Watch {
         self.standing.remove(index);
     }
 
-    /// Counts a new state of a standing anomaly and says it.
     fn say(&mut self, index: usize) {
+        self.tell(index, None);
+    }
+
+    /// Counts a new state of a standing anomaly and says it.
+    fn tell(&mut self, index: usize, onset: Option<Box<Onset>>) {
         let standing = &mut self.standing[index];
         standing.revision += 1;
         self.said.push(Effect::Anomaly {
             anomaly: Box::new(standing.anomaly.clone()),
             revision: standing.revision,
             correlation: standing.correlation,
+            onset,
         });
     }
 

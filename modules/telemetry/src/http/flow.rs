@@ -36,7 +36,11 @@ pub(crate) struct FlowMetrics {
     by_quality: BTreeMap<&'static str, u64>,
     refused_by_field: BTreeMap<&'static str, u64>,
     duplicates: u64,
+    /// Readings that detection went through.
     judged: u64,
+    /// Those among them that the score neither judged nor learned from: `late`, because a newer
+    /// one of the sensor was seen before, and `doubtful`, because of their quality.
+    unjudged: BTreeMap<&'static str, u64>,
     anomalies: u64,
     detector_lag_batches: u64,
 }
@@ -75,6 +79,7 @@ pub(crate) async fn metrics(State(service): State<Telemetry>) -> Json<FlowMetric
         refused_by_field: refused_by_field.into_iter().collect(),
         duplicates: flow.duplicates,
         judged: flow.judged,
+        unjudged: BTreeMap::from([("late", flow.late), ("doubtful", flow.doubtful)]),
         anomalies: flow.anomalies,
         detector_lag_batches: flow.detector_lag_batches,
     })

@@ -24,6 +24,8 @@ pub(crate) struct Counters {
     /// The same for the models of assets.
     pub(crate) process_lag: AtomicU64,
     pub(crate) judged: AtomicU64,
+    /// Among them: late, and of doubtful quality.
+    pub(crate) left: [AtomicU64; 2],
     pub(crate) anomalies: AtomicU64,
     recent: Mutex<Recent>,
 }

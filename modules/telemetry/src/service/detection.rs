@@ -211,7 +211,7 @@ impl Telemetry {
         }
         engine.shards = shards;
         engine.reached = last;
-        add(&self.counters.judged, outcome.judged);
+        self.count_judged(&outcome);
         for (id, score) in &outcome.scores {
             if let Some(entry) = self.registry.by_id(*id) {
                 entry.with_now(|now| now.score = *score);
@@ -250,11 +250,16 @@ impl Telemetry {
         ids.dedup();
         let states = save(engine, &ids)?;
         let mut trusts = Vec::new();
+        let before = self.states_before(&said).await?;
         let tx = self.records.begin().await?;
         for said in &said {
             match &said.effect {
-                Effect::Anomaly { anomaly, revision, correlation } => {
-                    self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
+                Effect::Anomaly { anomaly, revision, correlation, onset } => {
+                    let new = self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
+                    if let Some(onset) = onset.as_ref().filter(|_| new) {
+                        let before = before.get(anomaly.sensor.as_str());
+                        self.keep_evidence(&tx, anomaly, onset, before).await?;
+                    }
                 }
                 Effect::Trust { sensor, trust, previous, reason, since, correlation } => {
                     let state =
@@ -281,22 +286,23 @@ impl Telemetry {
         Ok(())
     }
 
-    /// Writes a state of an anomaly and says it, once.
+    /// Writes a state of an anomaly and says it, once; false when that was done already.
     pub(super) async fn say_anomaly(
         &self,
         tx: &Tx,
         anomaly: &Anomaly,
         revision: i64,
         correlation: CorrelationId,
-    ) -> Result<(), TelemetryError> {
-        if records::record_anomaly(tx, anomaly, revision, correlation).await? {
+    ) -> Result<bool, TelemetryError> {
+        let new = records::record_anomaly(tx, anomaly, revision, correlation).await?;
+        if new {
             let draft = EventDraft::new(ANOMALY_DETECTED, anomaly.sensor.as_str(), anomaly)
                 .map_err(encoding("anomaly"))?
                 .correlated(correlation);
             self.bus.publish(tx, "telemetry", draft).await?;
             add(&self.counters.anomalies, u64::from(revision == 1));
         }
-        Ok(())
+        Ok(new)
     }
 
     fn committed(

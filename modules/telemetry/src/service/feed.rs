@@ -8,6 +8,7 @@ use sense::Rows;
 
 use super::counters::{add, read};
 use super::{FAULTS, Telemetry};
+use crate::detect::Outcome;
 use crate::error::TelemetryError;
 use crate::events::{TELEMETRY_TICK, Tick, TickValue};
 
@@ -30,6 +31,8 @@ pub(crate) struct Flow {
     pub refused_by_field: Vec<(&'static str, u64)>,
     pub detector_lag_batches: u64,
     pub judged: u64,
+    pub late: u64,
+    pub doubtful: u64,
     pub anomalies: u64,
     pub sensors: u64,
 }
@@ -52,6 +55,8 @@ impl Telemetry {
             refused_by_field: faults.map(|(name, count)| (*name, read(count))).collect(),
             detector_lag_batches: read(&counters.detector_lag),
             judged: read(&counters.judged),
+            late: read(&counters.left[0]),
+            doubtful: read(&counters.left[1]),
             anomalies: read(&counters.anomalies),
             sensors: self.registry.len() as u64,
         }
@@ -120,6 +125,16 @@ impl Telemetry {
 }
 
 impl Telemetry {
+    /// Counts what detection went through, and what of it the score did not judge.
+    pub(super) fn count_judged(&self, outcome: &Outcome) {
+        add(&self.counters.judged, outcome.judged);
+        let left = [("late", outcome.left.late), ("doubtful", outcome.left.doubtful)];
+        for (counter, (why, count)) in self.counters.left.iter().zip(left) {
+            add(counter, count);
+            metrics::counter!("plainview_readings_unjudged_total", "why" => why).increment(count);
+        }
+    }
+
     /// Counts rows of a file that could not be read as refused.
     pub(crate) fn count_refused(&self, rows: u64) {
         add(&self.counters.refused, rows);
