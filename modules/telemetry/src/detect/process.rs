@@ -368,6 +368,7 @@ impl AssetWatch {
                 anomaly: Box::new(standing.anomaly.clone()),
                 revision: standing.revision,
                 correlation: standing.correlation,
+                onset: None,
             });
         }
     }

@@ -1,14 +1,17 @@
 use axum::extract::State;
 use axum::http::StatusCode;
+use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
+use signal::detector::{Aspect, Rule};
 use utoipa::ToSchema;
 use web::{Caller, Json, Page, Path, Problem, Query, Role};
 
 use super::processes::ProcessNow;
 use super::{invalid, key, time};
-use crate::model::{Anomaly, AnomalyState, ChainedAnomaly};
+use crate::detect::Judged;
+use crate::model::{Anomaly, AnomalyState, Band, ChainedAnomaly, DetectorName};
 use crate::records::AnomalyFilter;
-use crate::service::Telemetry;
+use crate::service::{SCORE_THRESHOLD, SeriesExplained, Telemetry};
 
 const LIMIT_DEFAULT: u64 = 100;
 
@@ -87,11 +90,96 @@ pub(crate) struct ExplainedAnomaly {
     again: Option<Anomaly>,
     /// Every row judged, up to the one that the anomaly rests on.
     rows: Vec<ProcessNow>,
+    /// For anomalies of sensors, which have no rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<SeriesEvidence>,
+}
+
+/// What an anomaly of a sensor rests on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SeriesEvidence {
+    /// Name and version of the detector that found it.
+    detector: DetectorName,
+    /// The score from which an anomaly starts.
+    threshold: f64,
+    /// Its severity as a number from 0 to 1; for `score` the score.
+    measure: f64,
+    /// The value, level, step, rate or silence that was looked at.
+    observed: f64,
+    /// Where that would have been in order.
+    expected: Option<Band>,
+    limit: Option<f64>,
+    /// For `score`: what it consists of, largest share first.
+    aspects: Vec<AspectShare>,
+    /// The reading at which it was found.
+    found_at: Timestamp,
+    /// Readings after this one were judged again, from the state written down with it; `None`: from
+    /// the sensor's first on.
+    replayed_after: Option<Timestamp>,
+    /// The last of the readings judged again.
+    readings: Vec<JudgedReading>,
+    /// Why the answer is not the same.
+    hindrance: Option<String>,
+}
+
+/// A part of a score: `jump`, `shift`, `season` or `noise`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AspectShare {
+    aspect: String,
+    share: f64,
+}
+
+/// A reading as it was judged again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JudgedReading {
+    at: Timestamp,
+    value: f64,
+    score: f64,
+    /// Where it was expected.
+    expected: Option<Band>,
+}
+
+impl SeriesEvidence {
+    fn of(detector: DetectorName, explained: SeriesExplained) -> Self {
+        let SeriesExplained { onset, replayed_after, again, hindrance } = explained;
+        let finding = onset.finding;
+        let band = |(low, high)| Band { low, high };
+        let again = again.map(|again| (again.readings, again.aspects));
+        let (readings, aspects) = again.unwrap_or_default();
+        let share = |(aspect, share): (Aspect, f64)| AspectShare {
+            aspect: aspect.name().to_owned(),
+            share,
+        };
+        let reading = |judged: Judged| JudgedReading {
+            at: judged.point.at,
+            value: judged.point.value,
+            score: judged.score,
+            expected: judged.expected.map(band),
+        };
+        Self {
+            detector,
+            threshold: SCORE_THRESHOLD,
+            measure: finding.severity,
+            observed: finding.observed,
+            expected: finding.expected.map(band),
+            limit: finding.limit,
+            aspects: if finding.rule == Rule::Score {
+                aspects.into_iter().map(share).collect()
+            } else {
+                Vec::new()
+            },
+            found_at: finding.evidence.until,
+            replayed_after,
+            readings: readings.into_iter().map(reading).collect(),
+            hindrance,
+        }
+    }
 }
 
 /// Judge the readings behind an anomaly again
 ///
-/// For anomalies of process models.
+/// For an anomaly of a process model the rows of its asset, for one of a sensor its readings, from
+/// the detector's state that was written down last before.
 #[utoipa::path(
     get, operation_id = "explain_anomaly", path = "/anomalies/{id}/explain", tag = "telemetry",
     params(("id" = String, Path)),
@@ -105,11 +193,13 @@ pub(crate) async fn explain(
     Path(id): Path<String>,
 ) -> Result<Json<ExplainedAnomaly>, Problem> {
     let explained = service.explain(&id).await?;
+    let detector = explained.anomaly.detector.clone();
     Ok(Json(ExplainedAnomaly {
         anomaly: explained.anomaly,
         same: explained.same,
         again: explained.again,
         rows: explained.rows.into_iter().map(Into::into).collect(),
+        series: explained.series.map(|series| SeriesEvidence::of(detector, series)),
     }))
 }
 

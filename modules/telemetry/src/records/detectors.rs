@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Table, TableCreateStatement};
@@ -78,6 +80,20 @@ pub(crate) async fn saved_states(records: &Records) -> Result<Vec<SavedState>, T
         body: row.body,
     });
     Ok(saved.collect())
+}
+
+/// The states of some sensors, as far as there are any.
+pub(crate) async fn states_of(
+    records: &Records,
+    sensors: &[String],
+) -> Result<HashMap<String, String>, TelemetryError> {
+    let mut states = HashMap::with_capacity(sensors.len());
+    for some in sensors.chunks(ROWS_PER_STATEMENT) {
+        let asked = state::Entity::find().filter(state::Column::Sensor.is_in(some.to_vec()));
+        let rows = asked.all(records.read()).await?;
+        states.extend(rows.into_iter().map(|row| (row.sensor, row.body)));
+    }
+    Ok(states)
 }
 
 pub(crate) async fn save_states(tx: &Tx, states: Vec<SavedState>) -> Result<(), TelemetryError> {

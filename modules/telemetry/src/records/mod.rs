@@ -3,6 +3,7 @@
 mod anomalies;
 mod damage;
 mod detectors;
+mod evidence;
 mod processes;
 mod sensors;
 mod sources;
@@ -14,7 +15,10 @@ pub(crate) use anomalies::{AnomalyFilter, anomalies, one_anomaly, record_anomaly
 pub(crate) use damage::{DamageAlarm, damage_alarms, end_damage_alarm, put_damage_alarm};
 #[cfg(test)]
 pub(crate) use detectors::forget_detectors;
-pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
+pub(crate) use detectors::{
+    SavedState, checkpoint, save_checkpoint, save_states, saved_states, states_of,
+};
+pub(crate) use evidence::{KeptEvidence, evidence_of, forget_evidence, put_evidence};
 pub(crate) use processes::{accepted_models, models_of, put_model};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
 pub(crate) use sources::{put_source, remove_source, sources};
@@ -55,7 +59,11 @@ pub(crate) fn migrations() -> Vec<Migration> {
         name: "telemetry_0004_damage_alarms",
         changes: vec![Change::Table(damage::table())],
     };
-    vec![first, sources, processes, damage]
+    let evidence = Migration {
+        name: "telemetry_0005_anomaly_evidence",
+        changes: vec![Change::Table(evidence::table()), Change::Index(evidence::index())],
+    };
+    vec![first, sources, processes, damage, evidence]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.

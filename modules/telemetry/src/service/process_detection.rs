@@ -179,7 +179,7 @@ impl Telemetry {
         }
         let tx = self.records.begin().await?;
         for (_, effect) in &said {
-            if let Effect::Anomaly { anomaly, revision, correlation } = effect {
+            if let Effect::Anomaly { anomaly, revision, correlation, .. } = effect {
                 self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
             }
         }

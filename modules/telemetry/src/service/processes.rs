@@ -11,7 +11,7 @@ use signal::process::{FitError, INPUTS_MAX, ProcessModel, ProcessWatch};
 use store::series::Span;
 use utoipa::ToSchema;
 
-use super::{Entry, Telemetry};
+use super::{Entry, SeriesExplained, Telemetry};
 use crate::detect::{AssetModel, AssetNow, Doubt, LATE_ROWS, Plan, Row, Sample, replay, rows};
 use crate::error::TelemetryError;
 use crate::model::{Anomaly, Contribution};
@@ -97,13 +97,15 @@ pub(crate) struct ModelStatus {
 }
 
 /// An anomaly judged again from the stored readings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Explained {
     pub anomaly: Anomaly,
     pub rows: Vec<AssetNow>,
     /// What the readings say today.
     pub again: Option<Anomaly>,
     pub same: bool,
+    /// For anomalies of sensors.
+    pub series: Option<SeriesExplained>,
 }
 
 /// What all clones of the service know of process models.
@@ -263,14 +265,13 @@ impl Telemetry {
         Ok(records.into_iter().map(status).collect())
     }
 
-    /// Judges the readings behind an anomaly of a process model again.
+    /// Judges the readings behind an anomaly again.
     pub(crate) async fn explain(&self, id: &str) -> Result<Explained, TelemetryError> {
         self.ensure_loaded().await?;
         let unknown = || TelemetryError::NoSuchAnomaly(id.to_owned());
         let anomaly = records::one_anomaly(&self.records, id).await?.ok_or_else(unknown)?;
         let Some(finding) = anomaly.process.clone() else {
-            let reason = "only anomalies of process models are judged again".to_owned();
-            return Err(TelemetryError::Invalid { field: "anomaly_id", reason });
+            return self.explain_series(anomaly).await;
         };
         let asset = anomaly.sensor.asset();
         let versions = records::models_of(&self.records, &asset).await?;
@@ -295,7 +296,7 @@ impl Telemetry {
                 && one.process.as_ref().is_some_and(|it| it.row_at == finding.row_at)
         });
         let same = again.as_ref().is_some_and(|again| is_same(&anomaly, again));
-        Ok(Explained { anomaly, rows, again, same })
+        Ok(Explained { anomaly, rows, again, same, series: None })
     }
 
     /// A record with what its rows are made of.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bus::{TaskContext, TaskError};
 
 use super::Telemetry;
+use crate::records;
 
 /// Whole days go, so an hour's delay costs little room.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -22,6 +23,9 @@ impl Telemetry {
                 _ = timer.tick() => {}
             }
             let removed = self.series.retain(self.clock.now().minus(kept)).await?;
+            let tx = self.records.begin().await?;
+            records::forget_evidence(&tx, self.clock.now().minus(kept)).await?;
+            tx.commit().await?;
             context.handle.progress(removed, 0);
             if removed > 0 {
                 tracing::info!(days = removed, "old readings removed");

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{Baseline, RuleBook, Sight};
 use super::{Disposition, Finding, Rules, SensorProfile, Verdict};
-use crate::score::{Scorer, Surprise};
+use crate::score::{Aspect, Scorer, Surprise};
 
 /// The detector of one sensor. See the [module](super) for what it does.
 ///
@@ -102,6 +102,23 @@ impl SensorDetector {
         self.last_at = Some(at);
         self.last = LastWord { score: surprise.score, ready: surprise.ready };
         self.verdict(&surprise, findings)
+    }
+
+    /// How much each aspect would have in the score of the next reading, 0 to 1, largest first;
+    /// nothing is learned.
+    #[must_use]
+    pub fn shares(&self, at: Timestamp, value: f64) -> Vec<(Aspect, f64)> {
+        let at = at.as_micros();
+        let elapsed_s = self.last_at.map(|last| at.saturating_sub(last) as f64 / 1e6);
+        let mut shares: Vec<(Aspect, f64)> = Vec::new();
+        for (aspect, share) in self.scorer.shares(at, value, elapsed_s, self.rules.interval_s()) {
+            match shares.iter_mut().find(|(known, _)| *known == aspect) {
+                Some((_, sum)) => *sum += share,
+                None => shares.push((aspect, share)),
+            }
+        }
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shares
     }
 
     /// Says whether the sensor has been silent for longer than its interval allows. Called by a

@@ -5,6 +5,8 @@ use super::season::{HOUR_MICROS, Season};
 use super::tail::Tail;
 use super::week::Week;
 
+/// Statistics that look at each reading.
+const LOOKS: usize = 6;
 /// Readings before the score counts.
 const WARM_UP: u64 = 150;
 /// Readings until the levels have found their place; the distributions start after them.
@@ -62,6 +64,19 @@ pub enum Aspect {
     Season,
     /// Steps from reading to reading have become larger.
     Noise,
+}
+
+impl Aspect {
+    /// The name as it stands in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jump => "jump",
+            Self::Shift => "shift",
+            Self::Season => "season",
+            Self::Noise => "noise",
+        }
+    }
 }
 
 /// What the scorer says about one reading.
@@ -183,8 +198,51 @@ impl Scorer {
         elapsed_s: Option<f64>,
         interval_s: Option<f64>,
     ) -> Surprise {
-        let value = value.clamp(-VALUE_MAX, VALUE_MAX);
         let expected = self.expected();
+        let looks = self.look(at, value, elapsed_s, interval_s);
+        let ready = self.samples > WARM_UP;
+        let joint = looks.iter().fold(0.0, |sum, (_, look)| sum + square(look)).sqrt();
+        let score = if ready { lesser(0.5 * joint / self.weekly.at(interval_s), 1.0) } else { 0.0 };
+        let (aspect, look) = heaviest(&looks);
+        Surprise {
+            score,
+            ready,
+            expected,
+            level: self.short,
+            aspect,
+            observed: look.observed,
+            centre: look.centre,
+            usual: look.usual,
+            jitter: self.jitter,
+        }
+    }
+
+    /// How much each statistic would have in the score of the next reading, as shares of the joint
+    /// surprise; nothing is learned.
+    #[must_use]
+    pub fn shares(
+        &self,
+        at: i64,
+        value: f64,
+        elapsed_s: Option<f64>,
+        interval_s: Option<f64>,
+    ) -> [(Aspect, f64); LOOKS] {
+        let mut twin = *self;
+        let looks = twin.look(at, value, elapsed_s, interval_s);
+        let joint: f64 = looks.iter().map(|(_, look)| square(look)).sum();
+        looks.map(|(aspect, look)| (aspect, square(&look) / greater(joint, f64::MIN_POSITIVE)))
+    }
+
+    /// Looks at the reading from all sides and learns from it.
+    #[inline(always)]
+    fn look(
+        &mut self,
+        at: i64,
+        value: f64,
+        elapsed_s: Option<f64>,
+        interval_s: Option<f64>,
+    ) -> [(Aspect, Look); LOOKS] {
+        let value = value.clamp(-VALUE_MAX, VALUE_MAX);
         self.samples += 1;
         if self.samples == 1 {
             (self.last_few, self.short, self.middle, self.long) = (value, value, value, value);
@@ -205,31 +263,14 @@ impl Scorer {
         let middle = shift(&mut self.middle_tail, self.middle, self.long, placed);
         let (season, week) = self.look_at_season(at, value, limit);
         self.settle(value, least, limit);
-        let ready = self.samples > WARM_UP;
-        let looks = [
+        [
             (Aspect::Jump, jump),
             (Aspect::Shift, short),
             (Aspect::Shift, middle),
             (Aspect::Season, season),
             (Aspect::Season, week),
             (Aspect::Noise, noise),
-        ];
-        let square = |look: Look| look.surprise * look.surprise;
-        let level = square(jump) + square(short) + square(middle);
-        let joint = (level + square(season) + square(week) + square(noise)).sqrt();
-        let score = if ready { lesser(0.5 * joint / self.weekly.at(interval_s), 1.0) } else { 0.0 };
-        let (aspect, look) = heaviest(&looks);
-        Surprise {
-            score,
-            ready,
-            expected,
-            level: self.short,
-            aspect,
-            observed: look.observed,
-            centre: look.centre,
-            usual: look.usual,
-            jitter: self.jitter,
-        }
+        ]
     }
 
     /// Where the next reading is expected; `None` while warming up.
@@ -405,7 +446,11 @@ impl PartialEq for Weekly {
     }
 }
 
-fn heaviest(looks: &[(Aspect, Look); 6]) -> (Aspect, Look) {
+fn square(look: &Look) -> f64 {
+    look.surprise * look.surprise
+}
+
+fn heaviest(looks: &[(Aspect, Look); LOOKS]) -> (Aspect, Look) {
     let mut heaviest = looks[0];
     for look in &looks[1..] {
         if look.1.surprise > heaviest.1.surprise {

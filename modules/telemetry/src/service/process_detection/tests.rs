@@ -174,6 +174,43 @@ async fn a_restart_in_the_middle_changes_nothing() {
     assert_eq!(named(&runs[0]), named(&runs[1]));
 }
 
+#[tokio::test]
+async fn a_sensor_that_drifts_away_from_its_peers_loses_trust_until_it_is_back() {
+    let site = Site::new().await;
+    let (door, agents) = site.start();
+    let telemetry = door.0.clone();
+    say(&door, 0, NORMAL_S, 0.0).await;
+    model(&telemetry).await;
+    until_idle(&telemetry).await;
+    // Five thousandths of its spread a second, far less than any single reading tells.
+    for from in (NORMAL_S..2_400).step_by(4) {
+        say(&door, from, from + 4, 2e-4 * (from - NORMAL_S) as f64).await;
+    }
+    let suspect = until_trust(&site, "suspect", "drifts downwards").await;
+    assert_eq!(suspect.subject, key("flow").as_str());
+    say(&door, 2_400, 3_300, 0.0).await;
+    until_trust(&site, "trusted", "").await;
+    let wrong = site.events("sensor.trust.changed").await;
+    assert!(wrong.iter().all(|event| event.subject == key("flow").as_str()), "{wrong:#?}");
+    agents.stop().await;
+}
+
+async fn until_trust(site: &Site, trust: &str, reason: &str) -> Event {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let events = site.events("sensor.trust.changed").await;
+        let found = events.iter().find(|event| {
+            event.data["trust"] == trust
+                && event.data["reason"].as_str().unwrap_or_default().contains(reason)
+        });
+        if let Some(found) = found {
+            return found.clone();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{trust} {reason}: {events:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits until the agent has taken the model over.
 async fn until_idle(telemetry: &Telemetry) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
