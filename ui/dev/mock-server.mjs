@@ -366,11 +366,9 @@ const routes = [
     /^\/keys\/([^/]+)$/,
     (m) => Object.assign(need(feed.keys.find((each) => each.id === m[1])), { revoked_at: now() }),
   ],
-  [
-    "GET",
-    /^\/assets\/([^/]+)\/([^/]+)\/model$/,
-    (m) => ({ asset: `${m[1]}/${m[2]}`, versions: [system.model()], now: null }),
-  ],
+  ["GET", /^\/assets\/models$/, () => ({ models: empty ? [] : [system.model()] })],
+  ["GET", /^\/assets\/[^/]+\/[^/]+\/model$/, () => system.model()],
+  ["POST", /^\/assets\/[^/]+\/[^/]+\/model\/accept$/, (_m, c) => system.accept(c.body.version)],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
   [
     "GET",

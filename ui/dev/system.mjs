@@ -4,12 +4,51 @@ import { start } from "./plant.mjs";
 const HOUR = 3_600_000;
 const iso = (ms) => new Date(ms).toISOString();
 
-/** The version that the findings of the process models name. */
+/** The version that the findings of the process models name, and one that waits to be accepted. */
+export const versions = [
+  { version: 4, state: "proposed", fit: { from: iso(start - 14 * HOUR), to: iso(start - 12 * HOUR) } },
+  { version: 3, state: "accepted", fit: { from: iso(start - 26 * HOUR), to: iso(start - 25 * HOUR) } },
+].map((version) => ({
+  asset: "north/km-60",
+  interval_s: 10,
+  fit_rows: 720,
+  calibrate_rows: 240,
+  components: 2,
+  calibration_alarm_share: 0.004,
+  inputs: ["flow", "pressure"].map((measure) => ({
+    sensor: `north/km-60/${measure}`,
+    centre: 1,
+    spread: 1,
+    wander: 0,
+  })),
+  left_out: [],
+  created_at: iso(start - HOUR),
+  created_by: "ines",
+  ...version,
+}));
+
 export const model = () => ({
-  version: 3,
-  state: "accepted",
-  fit: { from: iso(start - 26 * HOUR), to: iso(start - 25 * HOUR) },
+  asset: "north/km-60",
+  versions,
+  now: {
+    row_at: iso(Date.now()),
+    score: 0.91,
+    alarm: true,
+    held: false,
+    rows: 8640,
+    contributions: [],
+    changed_at: null,
+  },
 });
+
+/** Puts a version in force. */
+export function accept(version) {
+  for (const each of versions) if (each.state === "accepted") each.state = "retired";
+  return Object.assign(
+    versions.find((each) => each.version === version),
+    { state: "accepted" },
+  );
+}
 
 export const health = () => ({
   status: "ok",

@@ -313,6 +313,30 @@ describe("a finding of a process model", () => {
   });
 });
 
+describe("a process model", () => {
+  it("that is learned anew waits until it is accepted, and the one before comes back by Undo", async () => {
+    const { asset } = await processFinding();
+    const own = async () => (await read("/assets/models")).models.find((model) => model.asset === asset);
+    const force = async () => (await own()).versions.find((version) => version.state === "accepted").version;
+    const { fit } = (await own()).versions[0];
+    if (!isMock) await write(`/assets/${asset}/model`, { fit }, "PUT");
+    const before = await force();
+    await withPage({}, async (page) => {
+      await open(page, "/connect");
+      const panel = page.locator("#process-models");
+      await panel
+        .getByRole("button", { name: /^Accept version \d+ of / })
+        .first()
+        .click();
+      const undo = page.getByRole("button", { name: "Undo" });
+      await undo.waitFor();
+      await until("the new one is in force", async () => (await force()) !== before);
+      await undo.click();
+      await until("the old one is in force", async () => (await force()) === before);
+    });
+  });
+});
+
 describe("connect data", () => {
   it("makes a key, turns to live on the first sample and describes the sensor", () =>
     withPage({}, async (page) => {

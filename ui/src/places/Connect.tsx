@@ -7,6 +7,7 @@ import { DeadLetters } from "../modules/system/DeadLetters";
 import { Doctor } from "../modules/system/Doctor";
 import { Keys } from "../modules/system/Keys";
 import { Store } from "../modules/system/Store";
+import { ProcessModels } from "../modules/telemetry/ProcessModels";
 import { ConnectData } from "../modules/telemetry/sources/ConnectData";
 import { FlowFigure } from "../modules/telemetry/sources/Flow";
 import { headline } from "../modules/telemetry/sources/model";
@@ -117,6 +118,7 @@ export function Connect() {
       <div className="cols connect" style={{ ...SIDE, alignItems: "start" }}>
         <div className="stack">
           <Agents />
+          <ProcessModels />
           <Keys />
         </div>
         <ReadElsewhere />

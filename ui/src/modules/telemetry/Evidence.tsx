@@ -26,6 +26,7 @@ import {
   type Subject,
 } from "./evidence";
 import { useNormals } from "./normal";
+import { TakeForNormal } from "./TakeForNormal";
 
 const BUCKETS = 400;
 /** With no more readings than this, each of them is shown. */
@@ -152,6 +153,7 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
       <figcaption className="cap">{words}</figcaption>
       <Shares anomaly={anomaly} window={window} normals={normals} />
       {processOf(anomaly) ? <JudgeAgain anomaly={anomaly} window={window} /> : null}
+      {anomaly.rule === "score" && anomaly.state === "active" ? <TakeForNormal anomaly={anomaly} /> : null}
       <p className="cap">
         Score <b>{number(anomaly.score)}</b>, by detector{" "}
         <span className="mono">{detectorName(anomaly)}</span>. It rests on the readings of{" "}

@@ -1,7 +1,7 @@
 /** Where the inputs of an asset's process model lay in the period that it was learned from. */
-import { queryOptions, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { api, take } from "../../api/http";
+import { modelQuery } from "../../api/models";
 import { readingsQuery } from "../../api/queries";
 import type { Anomaly, Series } from "../../api/types";
 import { ownName } from "../../ui/format";
@@ -9,14 +9,6 @@ import { contributionsOf, type Normal, processOf } from "./evidence";
 
 const BUCKETS = 60;
 const NONE: never[] = [];
-
-const modelQuery = (site: string, asset: string) =>
-  queryOptions({
-    queryKey: ["process-model", site, asset],
-    queryFn: ({ signal }) =>
-      take(api.GET("/api/v1/assets/{site}/{asset}/model", { params: { path: { site, asset } }, signal })),
-    staleTime: 300_000,
-  });
 
 /** From the lowest to the highest reading; null where none are kept. */
 export function normalOf(series: Series | undefined): { low: number; high: number } | null {
