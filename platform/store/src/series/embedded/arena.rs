@@ -138,6 +138,11 @@ impl Runs {
         self.points
     }
 
+    /// How many readings one sensor has.
+    pub(super) fn count(&self, series: u32) -> usize {
+        self.chains.get(series as usize).map_or(0, |chain| chain.points as usize)
+    }
+
     /// The readings of one sensor, piece by piece.
     pub(super) fn of(&self, series: u32) -> Slices<'_> {
         let chain = self.chains.get(series as usize).copied().unwrap_or(NO_CHAIN);

@@ -27,11 +27,14 @@ pub(super) const POWERS: [f64; PLACES_MAX + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 
 /// Integers above this are not exact as floats.
 pub(super) const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Units that times come in, in µs.
-const UNITS: [i64; 2] = [1_000_000, 1_000];
+const SECOND: i64 = 1_000_000;
+const MILLISECOND: i64 = 1_000;
 /// Steps are looked for among multiples of these, in µs.
 const ROUND_STEPS: [i64; 8] = [60_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 /// Steps looked at before one is chosen.
 const SAMPLES: usize = 128;
+/// Numbers looked at to see how smooth they are.
+const ORDER_SAMPLES: usize = 512;
 /// More numbers than a column ever holds; a stored count above it is damage.
 pub(super) const COUNT_MAX: usize = 1 << 21;
 
@@ -79,10 +82,13 @@ pub(super) fn put_ints_in(
         .enumerate()
         .map(|(i, value)| value.wrapping_sub(base).wrapping_sub(step.wrapping_mul(i as i64)))
         .collect();
-    let unit = UNITS.into_iter().find(|unit| rest.iter().all(|r| r % unit == 0)).unwrap_or(1);
-    if unit > 1 {
-        rest.iter_mut().for_each(|r| *r /= unit);
-    }
+    let unit = if divide::<SECOND>(&mut rest) {
+        SECOND
+    } else if divide::<MILLISECOND>(&mut rest) {
+        MILLISECOND
+    } else {
+        1
+    };
     let order = order(&rest);
     if order == 0 || !periodic || step % unit != 0 {
         return put_rest((base, step, unit), &rest, (ModeSpec::Classic, order), pages, out);
@@ -98,6 +104,16 @@ pub(super) fn put_ints_in(
     let base = base.wrapping_sub(half.wrapping_mul(unit));
     let mode = ModeSpec::TryIntMult(beat.unsigned_abs());
     put_rest((base, 0, unit), &rest, (mode, 1), pages, out)
+}
+
+/// Divides all numbers when that leaves nothing over. The unit is known when this is compiled:
+/// division by any other number takes ten times as long.
+fn divide<const UNIT: i64>(rest: &mut [i64]) -> bool {
+    let whole = rest.iter().all(|r| r % UNIT == 0);
+    if whole {
+        rest.iter_mut().for_each(|r| *r /= UNIT);
+    }
+    whole
 }
 
 fn put_rest(
@@ -263,23 +279,45 @@ pub(super) fn skip_floats(rest: &mut Rest<'_>) -> Result<(), SeriesError> {
 
 /// The values as integers over a power of ten, where that loses nothing.
 fn decimals(values: &[f64]) -> Option<(usize, Vec<i64>)> {
-    let sound = |value: f64, power: f64| {
-        let int = (value * power).round();
-        int.abs() <= EXACT_MAX && ((int as i64) as f64 / power).to_bits() == value.to_bits()
-    };
+    // A few tell how many places most have, and mostly that does for all.
+    let some = places(values.iter().step_by(values.len() / SAMPLES + 1))?;
+    if let Some(ints) = scaled(values, POWERS[some]) {
+        return Some((some, ints));
+    }
+    let all = places(values.iter())?;
+    // What fits fewer places fits more, except at the ends of what floats can hold.
+    Some((all, scaled(values, POWERS[all])?))
+}
+
+/// How many decimal places all of these fit.
+fn places<'a>(values: impl Iterator<Item = &'a f64>) -> Option<usize> {
     let mut places = 0;
     for value in values {
-        while !sound(*value, POWERS[places]) {
+        while !is_whole(*value, (*value * POWERS[places]).round(), POWERS[places]) {
             places += 1;
             if places > PLACES_MAX {
                 return None;
             }
         }
     }
-    let power = POWERS[places];
-    // What fits fewer places fits more, except at the ends of what floats can hold.
-    let fits = values.iter().all(|value| sound(*value, power));
-    fits.then(|| (places, values.iter().map(|value| (value * power).round() as i64).collect()))
+    Some(places)
+}
+
+fn scaled(values: &[f64], power: f64) -> Option<Vec<i64>> {
+    let mut ints = Vec::with_capacity(values.len());
+    let mut whole = true;
+    // No way out of the loop: that is what makes it fast.
+    ints.extend(values.iter().map(|value| {
+        let int = (value * power).round();
+        whole &= is_whole(*value, int, power);
+        int as i64
+    }));
+    whole.then_some(ints)
+}
+
+/// Whether an integer over a power of ten is this value, bit by bit.
+fn is_whole(value: f64, int: f64, power: f64) -> bool {
+    int.abs() <= EXACT_MAX && ((int as i64) as f64 / power).to_bits() == value.to_bits()
 }
 
 /// The distance from one to the next, where there is such a thing; a round number if possible,
@@ -330,16 +368,19 @@ fn spread(values: &[i64], step: i64) -> f64 {
     f64::min(level, slope) / count
 }
 
-/// How often to take differences: as long as they get clearly smaller.
+/// How often to take differences: as long as they get clearly smaller. A part of the numbers
+/// tells.
 fn order(rest: &[i64]) -> usize {
-    let size = |sum: f64, count: usize| sum / count.max(1) as f64;
-    let count = rest.len() as f64;
-    let mean = rest.iter().map(|r| *r as f64).sum::<f64>() / count.max(1.0);
-    let level = size(rest.iter().map(|r| (*r as f64 - mean).abs()).sum(), rest.len());
-    let slope = rest.windows(2).map(|w| (w[1] as f64 - w[0] as f64).abs()).sum();
-    let slope = size(slope, rest.len().saturating_sub(1));
-    let bend = rest.windows(3).map(|w| (w[2] as f64 - 2.0 * w[1] as f64 + w[0] as f64).abs()).sum();
-    let bend = size(bend, rest.len().saturating_sub(2));
+    let every = rest.len() / ORDER_SAMPLES + 1;
+    let some = || rest.windows(3).step_by(every);
+    let mean = some().map(|w| w[0] as f64).sum::<f64>() / some().len().max(1) as f64;
+    let (mut level, mut slope, mut bend) = (0.0, 0.0, 0.0);
+    for w in some() {
+        let (a, b, c) = (w[0] as f64, w[1] as f64, w[2] as f64);
+        level += (a - mean).abs();
+        slope += (b - a).abs();
+        bend += (c - 2.0 * b + a).abs();
+    }
     // Differences of noise are larger than the noise.
     match () {
         () if bend < slope * 0.7 && bend < level => 2,

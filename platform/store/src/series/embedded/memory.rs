@@ -129,7 +129,9 @@ impl Memory {
 
     /// The unsealed readings of one sensor in order of time, the last writer's only.
     pub(super) fn collect(&self, id: SeriesId, span: Span) -> Vec<Slot> {
-        let mut slots = Vec::new();
+        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.runs.count(id.0));
+        // Room at once: growing copies, and the writer waits meanwhile.
+        let mut slots = Vec::with_capacity(frozen + self.active.count(id.0));
         if let Some(frozen) = &self.frozen {
             frozen.runs.collect(id, span, &mut slots);
         }

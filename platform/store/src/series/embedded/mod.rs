@@ -194,6 +194,10 @@ struct Registry {
 }
 
 impl Registry {
+    fn with_capacity(sensors: usize) -> Self {
+        Self { ids: HashMap::with_capacity(sensors), keys: Vec::with_capacity(sensors) }
+    }
+
     fn id(&self, key: &SensorKey) -> Option<SeriesId> {
         self.ids.get(key).copied()
     }
@@ -270,7 +274,7 @@ impl Embedded {
         sync_dir(&options.dir)?;
         let sealed_to = latest.iter().map(|slot| slot.map_or(i64::MIN, |slot| slot.at)).collect();
 
-        let mut registry = Registry::default();
+        let mut registry = Registry::with_capacity(opened.sensors.len());
         for (id, key) in opened.sensors.into_iter().enumerate() {
             registry.insert(SeriesId(id as u32), key);
         }

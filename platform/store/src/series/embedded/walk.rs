@@ -4,10 +4,13 @@
 
 use std::ops::Range;
 
-use super::block::{Columns, Figures, Slot, Summary};
+use super::block::{BLOCK_POINTS, Columns, Figures, Slot, Summary};
 use super::cursor::{Cursor, Piece as Found};
 use super::packed::MINUTE_MICROS;
 use crate::series::SeriesError;
+
+/// Fewer single readings than this are taken one by one.
+const SLOTS_FEW: usize = 64;
 
 /// What a walk over time meets.
 pub(super) enum Piece<'a> {
@@ -45,7 +48,7 @@ pub(super) fn walk_day(
     sink: &mut impl Sink,
 ) -> Result<bool, SeriesError> {
     if cursor.is_empty() {
-        return Ok(unsealed.iter().all(|slot| sink.take(reading(slot))));
+        return Ok(take_slots(unsealed, sink));
     }
     let found = cursor.pieces(series, from, to)?;
     let merged;
@@ -63,7 +66,7 @@ pub(super) fn walk_day(
     while let Some(piece) = blocks.get(index) {
         let summary = piece.entry.summary();
         let before = split(&mut slots, |slot| slot.at < summary.first);
-        if !before.iter().all(|slot| sink.take(reading(slot))) {
+        if !take_slots(before, sink) {
             return Ok(false);
         }
         let inside = split(&mut slots, |slot| slot.at <= summary.last);
@@ -96,7 +99,7 @@ pub(super) fn walk_day(
         }
         index += 1;
     }
-    Ok(slots.iter().all(|slot| sink.take(reading(slot))))
+    Ok(take_slots(slots, sink))
 }
 
 /// All sealed readings of a sensor in a span, the last writer's only.
@@ -284,6 +287,19 @@ fn split<'a>(slots: &mut &'a [Slot], head: impl Fn(&Slot) -> bool) -> &'a [Slot]
     let (before, after) = slots.split_at(slots.partition_point(head));
     *slots = after;
     before
+}
+
+/// Takes single readings; many of them as columns, which sinks are faster with.
+fn take_slots(slots: &[Slot], sink: &mut impl Sink) -> bool {
+    if slots.len() < SLOTS_FEW {
+        return slots.iter().all(|slot| sink.take(reading(slot)));
+    }
+    let mut columns = Columns::default();
+    slots.chunks(BLOCK_POINTS).all(|some| {
+        columns.clear();
+        some.iter().for_each(|slot| columns.push(slot.at, slot.value, slot.quality()));
+        sink.take_columns(&columns, 0..some.len())
+    })
 }
 
 fn reading(slot: &Slot) -> Piece<'static> {
