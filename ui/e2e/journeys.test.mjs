@@ -20,6 +20,7 @@ import {
   until,
   waitingDecision,
   withPage,
+  write,
 } from "./browser.mjs";
 
 const STEPS = ["ingest", "validate", "detect", "predict", "decide", "schedule", "notify"];

@@ -21,7 +21,7 @@ export const modelQuery = (site: string, asset: string) =>
     queryKey: ["process-models", site, asset],
     queryFn: ({ signal }) =>
       take(api.GET("/api/v1/assets/{site}/{asset}/model", { params: { path: { site, asset } }, signal })),
-    staleTime: 300_000,
+    staleTime: REFRESH_MS,
   });
 
 /** Puts a version in force; the one before is retired and can be accepted again. */

@@ -1,5 +1,5 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { acceptModel, type ModelStatus, type ModelVersion, modelsQuery } from "../../api/models";
+import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { acceptModel, type ModelStatus, type ModelVersion, modelQuery, modelsQuery } from "../../api/models";
 import { useMay } from "../../shell/hooks";
 import { assetName, moment, number, ownName, percent, plural, sensorName } from "../../ui/format";
 import { Empty, Loading, ProblemNote } from "../../ui/Note";
@@ -22,10 +22,24 @@ export function stateWords({ now }: ModelStatus): string {
 const leftOut = (version: ModelVersion): string | undefined =>
   version.left_out.map(({ sensor, reason }) => `${sensorName(sensor)}: ${reason}`).join("\n") || undefined;
 
+/** Of so many assets it is asked what is proposed. */
+const ASKED_MOST = 40;
+const NONE: never[] = [];
+
+/** The list holds what is in force; what is proposed is asked of each asset. */
+function useWithProposals(models: readonly ModelStatus[]): ModelStatus[] {
+  const asked = useQueries({
+    queries: models.slice(0, ASKED_MOST).map(({ asset }) => modelQuery(...placeOf(asset))),
+  });
+  return models.map((model, i) => ({ ...model, versions: asked[i]?.data?.versions ?? model.versions }));
+}
+
+const placeOf = (asset: string): [string, string] => [asset.split("/")[0] ?? "", ownName(asset)];
+
 /** Several sensors judged together: which assets have a model, what it says now, and what waits to be accepted. */
 export function ProcessModels() {
   const list = useQuery(modelsQuery);
-  const models = [...(list.data?.models ?? [])].sort(
+  const models = useWithProposals(list.data?.models ?? NONE).sort(
     (a, b) => Number(b.now?.alarm ?? false) - Number(a.now?.alarm ?? false) || a.asset.localeCompare(b.asset),
   );
   const waiting = models.filter(proposed).length;
@@ -110,10 +124,9 @@ function Accept({ model }: { model: ModelStatus }) {
   const may = useMay("engineer");
   const client = useQueryClient();
   const next = proposed(model);
-  const [site = "", asset = ""] = [model.asset.split("/")[0], ownName(model.asset)];
   const before = inForce(model)?.version;
   const accept = useMutation({
-    mutationFn: (version: number) => acceptModel(site, asset, version),
+    mutationFn: (version: number) => acceptModel(...placeOf(model.asset), version),
     onSuccess: (_made, version) =>
       toast({
         text: `${assetName(model.asset)} is judged by version ${version}`,
