@@ -4,6 +4,7 @@ import { mkdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { before, it } from "node:test";
 import {
+  base,
   list,
   open,
   pagesOf,
@@ -90,6 +91,47 @@ it("a fault that went the whole way, and a decision that waits", async () => {
   await picture("decisions", `/decisions?decision=${decision}`, "#decision svg .limit");
 });
 
+/** Two agents at our doors and a connector whose other end is away: what Connect & admin is for. */
+const AGENTS = { telegraf: 40, historian: 12 };
+const FEED_MS = 14_000;
+const FEED_EVERY_MS = 250;
+
+async function agents() {
+  const secrets = {};
+  for (const name of Object.keys(AGENTS))
+    secrets[name] = (await write("/keys", { name, role: "ingest" })).secret;
+  await write("/sources", {
+    name: "cathodic-protection",
+    protocol: "modbus_tcp",
+    settings: {
+      host: "127.0.0.1",
+      port: 9,
+      registers: [{ sensor: "north/cp-1/voltage", address: 0, type: "f32", unit_of_measure: "V" }],
+    },
+  });
+  const send = async (path, name, body, more = {}) => {
+    const headers = { Authorization: `Token ${secrets[name]}`, ...more };
+    const answer = await fetch(`${base}${path}`, { method: "POST", headers, body });
+    assert.ok(answer.ok, `${path} answered ${answer.status}: ${await answer.text()}`);
+  };
+  const value = (i) => (20 + Math.sin(Date.now() / 9000 + i) + i).toFixed(2);
+  const many = (count) => Array.from({ length: count }, (_, i) => i);
+  for (const end = Date.now() + FEED_MS; Date.now() < end; ) {
+    const lines = many(AGENTS.telegraf).map(
+      (i) => `temperature,site=north,asset=room-${i + 1} value=${value(i)}`,
+    );
+    await send("/api/v2/write", "telegraf", lines.join("\n"));
+    const rows = many(AGENTS.historian).map((i) => ({
+      sensor: `north/scale-${i + 1}/load`,
+      value: Number(value(i)),
+    }));
+    await send("/api/v1/data/ingest", "historian", JSON.stringify(rows), {
+      "Content-Type": "application/json",
+    });
+    await new Promise((done) => setTimeout(done, FEED_EVERY_MS));
+  }
+}
+
 it("a leak", async () => {
   await leak();
   const pages = new Map(await pagesOf());
@@ -100,7 +142,8 @@ it("a leak", async () => {
   await picture("overview-phone", overview, values, { size: "phone" });
   await picture("alarms", `/alarms?${RANGE}`, ".alarms input[type=checkbox]");
   await picture("incident", pages.get("incident"), "svg.plot .l1");
+  await picture("workbench", pages.get("workbench").replace("range=1h", RANGE), ".strip canvas");
+  await agents();
   await picture("connect", "/connect", "#sources tbody tr");
   await picture("connect", "/connect", "#sources tbody tr", { scheme: "dark" });
-  await picture("workbench", pages.get("workbench").replace("range=1h", RANGE), ".strip canvas");
 });

@@ -4,6 +4,7 @@ import { type Flow, type Health, healthQuery } from "../../api/sources";
 import { bytes, number, plural } from "../../ui/format";
 import { Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
+import { PACKED_MOST } from "../telemetry/sources/Flow";
 
 /** `1039 sensors, 14700000 bytes; …`, as the check of the readings says it. */
 const CHECK = /(\d+) sensors, (\d+) bytes/;
@@ -42,7 +43,10 @@ export function storeFacts(
       value: `${bytes(Number(size))} of ${plural(Number(sensors), "sensor")}`,
     });
   if (flow?.bytes_per_reading != null)
-    facts.push({ name: "One reading takes", value: `${flow.bytes_per_reading.toFixed(2)} bytes` });
+    facts.push({
+      name: "One reading takes",
+      value: `${flow.bytes_per_reading.toFixed(2)} bytes${flow.bytes_per_reading > PACKED_MOST ? " until packed" : ""}`,
+    });
   if (!metrics) return facts;
   const commit = mean(metrics, "series_commit_seconds");
   if (commit) facts.push({ name: "A batch is on disk after", value: commit });

@@ -7,6 +7,8 @@ const HEIGHT = 346;
 const TOP = 44;
 const BAR = 200;
 const NODE = 8;
+/** More bytes than this has a reading only as long as most of them wait to be packed. */
+export const PACKED_MOST = 8;
 /** A node smaller than this could not be seen. */
 const LEAST = 3;
 /** Above this height a label has two lines beside its node. */
@@ -145,7 +147,7 @@ function Drawing({ width, sources, flow }: { width: number; sources: readonly So
         y={narrow ? TOP + BAR + 44 : TOP}
         name="On disk"
         words={
-          flow.bytes_per_reading == null
+          flow.bytes_per_reading == null || flow.bytes_per_reading > PACKED_MOST
             ? rate(flow.stored_per_s)
             : `${flow.bytes_per_reading.toFixed(2)} bytes each`
         }
