@@ -58,6 +58,8 @@ struct Quarantine {
     next: u64,
     /// Not yet written to the log.
     found: Vec<Damage>,
+    /// Of those listed, the ones that the last round over everything no longer met.
+    over: Vec<u64>,
 }
 
 /// What was found on opening the directory.
@@ -446,6 +448,22 @@ impl Days {
 
     pub(super) fn damage(&self) -> Vec<Damage> {
         lock(&self.quarantine).listed.iter().cloned().collect()
+    }
+
+    /// Notes that everything served has been read: damage whose file was put aside is over.
+    pub(super) fn read_through(&self) {
+        let days = self.all();
+        let served: HashSet<u64> =
+            days.iter().flat_map(|(_, all)| all.iter().map(|one| one.head.generation)).collect();
+        let mut quarantine = lock(&self.quarantine);
+        let aside = |one: &&Damage| !served.contains(&generation_in(Path::new(&one.file)));
+        let over = quarantine.listed.iter().filter(aside).map(|one| one.id).collect();
+        quarantine.over = over;
+    }
+
+    /// Damage of which nothing is in service any more, as the last round over everything found.
+    pub(super) fn over(&self) -> Vec<u64> {
+        lock(&self.quarantine).over.clone()
     }
 
     pub(super) fn take_found(&self) -> Vec<Damage> {

@@ -22,6 +22,7 @@ mod faults;
 pub mod fuzz;
 mod keeper;
 mod latest;
+mod layout;
 mod legacy;
 mod log;
 mod memory;

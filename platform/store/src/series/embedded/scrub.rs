@@ -41,6 +41,9 @@ impl Scrub {
             && let Some((day, generation)) = self.left.pop()
         {
             read += look(shared, day, generation)?;
+            if self.left.is_empty() {
+                shared.days.read_through();
+            }
         }
         Ok(())
     }
@@ -54,6 +57,7 @@ pub(super) fn all(shared: &Shared) -> Result<(), SeriesError> {
         }
         look(shared, day, generation)?;
     }
+    shared.days.read_through();
     look_at_log(shared)
 }
 

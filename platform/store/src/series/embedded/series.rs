@@ -211,6 +211,7 @@ impl Series for Embedded {
                 bytes_on_disk: bytes_in(&shared.options.dir)? + bytes_in(shared.days.dir())?,
                 quarantined: shared.days.quarantined() + lost,
                 damage: shared.days.damage(),
+                damage_over: shared.days.over(),
                 held: lock(&shared.held).clone(),
                 fault: lock(&shared.fault).as_ref().map(|fault| fault.reason().to_owned()),
             })

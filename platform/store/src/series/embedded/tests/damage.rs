@@ -48,6 +48,9 @@ async fn a_damaged_block_is_not_served_and_the_others_are() {
     let names = fs::read_dir(fixture.options.dir.join("days")).unwrap();
     let names: Vec<_> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.ends_with(".damaged")), "kept to look at: {names:?}");
+    assert!(store.status().await.unwrap().damage_over.is_empty(), "not looked through yet");
+    store.scrub().await.unwrap();
+    assert_eq!(store.status().await.unwrap().damage_over, [damage.id]);
     fixture.close();
     fixture.open();
     let store = fixture.embedded();
