@@ -10,6 +10,8 @@ use crate::service::{ConfiguredIn, Desired, SourceFlow, SourceState, SourceView}
 pub const ANOMALY_DETECTED: EventType = EventType::new("anomaly.detected", 1);
 /// Payload: [`TrustChanged`].
 pub const SENSOR_TRUST_CHANGED: EventType = EventType::new("sensor.trust.changed", 1);
+/// Payload: [`crate::model::Changepoint`], once.
+pub const CHANGEPOINT_DETECTED: EventType = EventType::new("changepoint.detected", 1);
 /// Payload: [`Tick`]. Ephemeral.
 pub const TELEMETRY_TICK: EventType = EventType::new("telemetry.tick", 1);
 
@@ -19,8 +21,14 @@ pub const SOURCE_CHANGED: EventType = EventType::new("source.changed", 1);
 /// Payload: [`SourceTick`]. Ephemeral.
 pub const SOURCE_TICK: EventType = EventType::new("source.tick", 1);
 
-pub const ALL: &[EventType] =
-    &[ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, SOURCE_CHANGED, SOURCE_TICK, TELEMETRY_TICK];
+pub const ALL: &[EventType] = &[
+    ANOMALY_DETECTED,
+    CHANGEPOINT_DETECTED,
+    SENSOR_TRUST_CHANGED,
+    SOURCE_CHANGED,
+    SOURCE_TICK,
+    TELEMETRY_TICK,
+];
 
 /// The sources that changed since the last tick.
 #[derive(Clone, Debug, PartialEq, Serialize)]

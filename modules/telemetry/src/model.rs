@@ -267,6 +267,47 @@ pub struct Anomaly {
     pub process: Option<ProcessFinding>,
 }
 
+/// Where one sensor of an asset was before and after the asset's state changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChangedInput {
+    pub sensor: SensorKey,
+    pub before: f64,
+    pub after: f64,
+    /// The change in the spreads that the sensor has in normal operation.
+    pub spreads: f64,
+}
+
+/// A level of a sensor, or the state of an asset, that changed and stays changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Changepoint {
+    #[schema(value_type = String, format = "uuid")]
+    pub changepoint_id: Uuid,
+    /// `None`: the asset as a whole.
+    pub sensor: Option<SensorKey>,
+    pub asset: String,
+    pub site: String,
+    pub unit: Option<String>,
+    pub changed_at: Timestamp,
+    /// When it was taken for lasting.
+    pub noticed_at: Timestamp,
+    /// Levels of the sensor before and after.
+    pub before: Option<f64>,
+    pub after: Option<f64>,
+    /// How far single readings lie from the level: mean absolute deviation.
+    pub noise: Option<f64>,
+    /// 0 to 1.
+    pub confidence: f64,
+    pub detector: DetectorName,
+    /// For an asset: the version of its model, and the sensors that moved most.
+    pub model_version: Option<i64>,
+    pub inputs: Vec<ChangedInput>,
+    /// The anomaly that stands meanwhile; its explanation is the evidence.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub anomaly_id: Option<Uuid>,
+    #[schema(value_type = String)]
+    pub origin: Origin,
+}
+
 /// An anomaly with the chain it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChainedAnomaly {

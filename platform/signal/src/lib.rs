@@ -4,6 +4,7 @@
 //! Everything here is pure and synchronous: times come in with the readings, nothing is read or
 //! written, and the same readings give the same answers bit for bit.
 
+pub mod change;
 pub mod detector;
 mod exact;
 pub mod process;

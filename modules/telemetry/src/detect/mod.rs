@@ -17,7 +17,7 @@ use sense::Origin;
 use signal::detector::SensorProfile;
 use store::series::{Batch, Offset, SeriesId};
 
-use crate::model::{Anomaly, Profile, Trust};
+use crate::model::{Anomaly, Changepoint, Profile, Trust};
 
 pub(crate) use grid::{LATE_ROWS, Plan, Row, Sample, rows};
 pub(crate) use process::{AssetModel, AssetNow, AssetWatch, Fleet, SavedAsset, replay};
@@ -90,6 +90,8 @@ pub(crate) enum Effect {
         /// With the first state of a sensor's anomaly: what it rests on.
         onset: Option<Box<Onset>>,
     },
+    /// A level or a state changed and stays changed.
+    Change { change: Box<Changepoint>, correlation: CorrelationId },
     Trust {
         sensor: SensorKey,
         trust: Trust,

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use kernel::{AssetKey, CorrelationId, Quality, SensorKey, SensorKind, Timestamp};
 use sense::Origin;
 use serde::{Deserialize, Serialize};
-use signal::process::{Drift, DriftWatch, ProcessModel, ProcessVerdict, ProcessWatch, VERSION};
+use signal::process::{
+    Drift, DriftWatch, ProcessModel, ProcessVerdict, ProcessWatch, STRETCH, VERSION,
+};
 use store::series::{Batch, Offset, SeriesId};
 
 use super::grid::{Grid, Plan, Row, Sample};
-use super::watch::{detector_name, identity};
+use super::watch::{detector_name, identity, name_uuid};
 use super::{Doubt, Effect, Standing};
 use crate::model::{
-    Anomaly, AnomalyRule, AnomalyState, Band, Contribution, Evidence, ProcessFinding, Severity,
+    Anomaly, AnomalyRule, AnomalyState, Band, ChangedInput, Changepoint, Contribution, Evidence,
+    ProcessFinding, Severity,
 };
 
 /// Rows before an onset after which averages have forgotten where they began.
@@ -23,6 +26,8 @@ const BAND_SPREADS: f64 = 3.0;
 const LONE_SHARE: f64 = 0.8;
 const LONE_ROWS: u32 = 60;
 const LONE_DOUBTFUL: u32 = 2;
+/// Inputs named with a change of state.
+const CHANGED_MAX: usize = 5;
 
 /// The accepted model of an asset, with what its rows are made of.
 #[derive(Debug)]
@@ -218,6 +223,9 @@ impl AssetWatch {
         let contributions = contributions(&asset, &verdict);
         let before = self.now.take();
         let changed = verdict.changepoint.then_some(row.at);
+        if verdict.changepoint {
+            self.changed(row, verdict.change_confidence, correlation);
+        }
         self.now = Some(AssetNow {
             row_at: row.at,
             score: verdict.score,
@@ -242,6 +250,40 @@ impl AssetWatch {
             (false, true) => self.clear(row.at),
             (false, false) => {}
         }
+    }
+
+    /// Says that the state has changed: between the last two stretches of rows.
+    fn changed(&mut self, row: &Row, confidence: f64, correlation: Option<CorrelationId>) {
+        let asset = Arc::clone(&self.asset);
+        let stretches = self.watch.stretches(&asset.model);
+        let name = asset.plan.asset.as_str();
+        let Some(first) = asset.plan.inputs.first() else { return };
+        let back = if stretches.is_empty() { 0 } else { STRETCH as i64 - 1 };
+        let changed_at = row.at.as_micros().saturating_sub(back * asset.plan.interval_us);
+        let changed_at = Timestamp::from_micros(changed_at);
+        let changepoint_id = name_uuid(changed_at, &[name, "change"]);
+        let standing = self.standing.as_ref();
+        let chain = standing.map(|it| it.correlation).or(correlation);
+        let change = Changepoint {
+            changepoint_id,
+            sensor: None,
+            asset: name.to_owned(),
+            site: first.site().to_owned(),
+            unit: None,
+            changed_at,
+            noticed_at: self.end_of(row),
+            before: None,
+            after: None,
+            noise: None,
+            confidence,
+            detector: detector_name(VERSION),
+            model_version: Some(asset.version),
+            inputs: changed_inputs(&asset, &stretches),
+            anomaly_id: standing.map(|it| it.anomaly.anomaly_id),
+            origin: asset.origin,
+        };
+        let correlation = chain.unwrap_or(CorrelationId(changepoint_id));
+        self.said.push(Effect::Change { change: Box::new(change), correlation });
     }
 
     /// Counts the rows that one input alone explains; rows that it does not explain count twice
@@ -374,6 +416,23 @@ impl AssetWatch {
     }
 }
 
+/// The inputs that moved most from one stretch of rows to the next.
+fn changed_inputs(asset: &AssetModel, stretches: &[(f64, f64)]) -> Vec<ChangedInput> {
+    let normal = asset.plan.inputs.iter().zip(asset.model.normal());
+    let mut inputs: Vec<ChangedInput> = normal
+        .zip(stretches)
+        .map(|((sensor, (_, _, spread)), (before, after))| ChangedInput {
+            sensor: sensor.clone(),
+            before: *before,
+            after: *after,
+            spreads: (after - before) / spread,
+        })
+        .collect();
+    inputs.sort_by(|a, b| b.spreads.abs().total_cmp(&a.spreads.abs()));
+    inputs.truncate(CHANGED_MAX);
+    inputs
+}
+
 fn contributions(asset: &AssetModel, verdict: &ProcessVerdict) -> Vec<Contribution> {
     let name = |(input, share): &(usize, f64)| Contribution {
         sensor: asset.plan.inputs[*input].clone(),
@@ -459,7 +518,7 @@ pub(crate) fn replay(asset: &Arc<AssetModel>, samples: &[Sample]) -> (Vec<AssetN
     samples.iter().for_each(|sample| watch.take(*sample, sample.at, None));
     let said = watch.said.drain(..).filter_map(|effect| match effect {
         Effect::Anomaly { anomaly, .. } => Some(*anomaly),
-        Effect::Trust { .. } => None,
+        Effect::Change { .. } | Effect::Trust { .. } => None,
     });
     (watch.trace.take().unwrap_or_default(), said.collect())
 }

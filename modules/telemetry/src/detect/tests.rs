@@ -66,7 +66,7 @@ fn a_range_anomaly_starts_grows_and_ends_once() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Anomaly { anomaly, .. } => Some(anomaly.anomaly_id),
-            Effect::Trust { .. } => None,
+            Effect::Change { .. } | Effect::Trust { .. } => None,
         })
         .collect();
     assert_eq!(ids.len(), 1);
@@ -158,7 +158,7 @@ fn a_skewed_clock_costs_trust_until_it_is_right_again() {
         let outcome = shard.run(&[(Offset(n + 1), Arc::new(batch))], &|_| Some(Arc::clone(&known)));
         reasons.extend(outcome.said.into_iter().filter_map(|said| match said.effect {
             Effect::Trust { trust, reason, .. } => Some((trust, reason)),
-            Effect::Anomaly { .. } => None,
+            Effect::Anomaly { .. } | Effect::Change { .. } => None,
         }));
     }
     let clock = |(trust, reason): &(Trust, Option<String>)| {
@@ -181,7 +181,7 @@ fn a_sensor_that_its_asset_contradicts_is_suspect() {
         said.into_iter()
             .filter_map(|said| match said.effect {
                 Effect::Trust { trust, .. } => Some(trust),
-                Effect::Anomaly { .. } => None,
+                Effect::Anomaly { .. } | Effect::Change { .. } => None,
             })
             .collect()
     };
@@ -210,4 +210,32 @@ fn a_new_level_stands_until_somebody_calls_it_normal() {
     shard.watch(SeriesId(0)).unwrap().accept_level();
     run(&mut shard, 3_500, &noisy(5.0, 3_500, 60));
     assert!(!standing(&mut shard));
+}
+
+#[test]
+fn a_level_that_stays_elsewhere_is_said_once_with_both_levels() {
+    let mut shard = Shard::new(0, 1);
+    let noisy = |level: f64, from: usize, count: usize| -> Vec<f64> {
+        (from..from + count).map(|n| level + 0.1 * ((n * 7_919) % 11) as f64).collect()
+    };
+    let changes = |effects: Vec<Effect>| -> Vec<(Box<Changepoint>, CorrelationId)> {
+        effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Change { change, correlation } => Some((change, correlation)),
+                _ => None,
+            })
+            .collect()
+    };
+    assert!(changes(run(&mut shard, 0, &noisy(2.0, 0, 2_000))).is_empty());
+    let said = changes(run(&mut shard, 2_000, &noisy(5.0, 2_000, 1_500)));
+    let [(change, correlation)] = said.as_slice() else { panic!("{said:#?}") };
+    assert!((change.before.unwrap() - 2.5).abs() < 0.2, "{change:?}");
+    assert!((change.after.unwrap() - 5.5).abs() < 0.3, "{change:?}");
+    assert!(change.confidence > 0.9);
+    let late_s = change.changed_at.micros_since(Timestamp::from_secs(START_S + 2_000)) / 1_000_000;
+    assert!((0..20).contains(&late_s), "{late_s}");
+    let standing = &shard.watch(SeriesId(0)).unwrap().standing()[0];
+    assert_eq!(change.anomaly_id, Some(standing.anomaly.anomaly_id));
+    assert_eq!(*correlation, standing.correlation);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use kernel::{CorrelationId, Quality, SensorKey, Timestamp};
 use sense::Origin;
 use serde::{Deserialize, Serialize};
+use signal::change::Change;
 use signal::detector::{Disposition, Finding, Phase, Rule, SensorDetector, VERSION, Verdict};
 use store::series::{Batch, Offset};
 use uuid::Uuid;
@@ -11,7 +12,8 @@ use uuid::Uuid;
 use super::clock::SourceClock;
 use super::{Doubt, Effect, Left, Onset, Subject};
 use crate::model::{
-    Anomaly, AnomalyRule, AnomalyState, Band, Contribution, DetectorName, Evidence, Severity, Trust,
+    Anomaly, AnomalyRule, AnomalyState, Band, Changepoint, Contribution, DetectorName, Evidence,
+    Severity, Trust,
 };
 
 /// A sensor counts as live, and its silence as a fault, when its readings arrive this fresh.
@@ -189,6 +191,9 @@ impl Watch {
             }
             self.judge_trust(at, batch.correlation);
         }
+        if let Some(change) = &verdict.change {
+            self.changed(change, batch.correlation);
+        }
         if !self.standing.is_empty() {
             self.escalate(&verdict, value, batch.received);
         }
@@ -332,6 +337,34 @@ impl Watch {
         self.standing.remove(index);
     }
 
+    fn changed(&mut self, change: &Change, correlation: Option<CorrelationId>) {
+        let subject = &self.subject;
+        let key = &subject.key;
+        let changepoint_id = name_uuid(change.at, &[key.as_str(), "change"]);
+        let standing = self.standing.iter().find(|it| it.anomaly.rule == AnomalyRule::Score);
+        let chain = standing.map(|it| it.correlation).or(correlation);
+        let change = Changepoint {
+            changepoint_id,
+            sensor: Some(key.clone()),
+            asset: key.asset().as_str().to_owned(),
+            site: key.site().to_owned(),
+            unit: subject.unit.clone(),
+            changed_at: change.at,
+            noticed_at: change.noticed_at,
+            before: Some(change.before),
+            after: Some(change.after),
+            noise: Some(change.noise),
+            confidence: change.confidence,
+            detector: detector_name(VERSION),
+            model_version: None,
+            inputs: Vec::new(),
+            anomaly_id: standing.map(|it| it.anomaly.anomaly_id),
+            origin: subject.origin,
+        };
+        let correlation = chain.unwrap_or(CorrelationId(changepoint_id));
+        self.said.push(Effect::Change { change: Box::new(change), correlation });
+    }
+
     fn say(&mut self, index: usize) {
         self.tell(index, None);
     }
@@ -459,7 +492,7 @@ pub(super) fn identity(sensor: &SensorKey, rule: AnomalyRule, started_at: Timest
 }
 
 /// A version 7 UUID whose random part is a hash (FNV-1a) of what it names.
-fn name_uuid(at: Timestamp, names: &[&str]) -> Uuid {
+pub(super) fn name_uuid(at: Timestamp, names: &[&str]) -> Uuid {
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     let time = at.as_micros().to_be_bytes();

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod anomalies;
+mod changepoints;
 mod files;
 mod flow;
 mod ingest;
@@ -46,6 +47,7 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(anomalies::list))
         .routes(routes!(anomalies::explain))
         .routes(routes!(anomalies::accept_level))
+        .routes(routes!(changepoints::list))
         .routes(routes!(processes::list))
         .routes(routes!(processes::one, processes::fit))
         .routes(routes!(processes::accept))

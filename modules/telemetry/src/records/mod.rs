@@ -1,6 +1,7 @@
 //! Telemetry's tables: sensors, anomalies, and what the detectors wrote down.
 
 mod anomalies;
+mod changes;
 mod damage;
 mod detectors;
 mod evidence;
@@ -12,6 +13,7 @@ use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
 
 pub(crate) use anomalies::{AnomalyFilter, anomalies, one_anomaly, record_anomaly, standing};
+pub(crate) use changes::{ChangeFilter, changes, record_change};
 pub(crate) use damage::{DamageAlarm, damage_alarms, end_damage_alarm, put_damage_alarm};
 #[cfg(test)]
 pub(crate) use detectors::forget_detectors;
@@ -63,7 +65,11 @@ pub(crate) fn migrations() -> Vec<Migration> {
         name: "telemetry_0005_anomaly_evidence",
         changes: vec![Change::Table(evidence::table()), Change::Index(evidence::index())],
     };
-    vec![first, sources, processes, damage, evidence]
+    let changes = Migration {
+        name: "telemetry_0006_changepoints",
+        changes: vec![Change::Table(changes::table()), Change::Index(changes::index())],
+    };
+    vec![first, sources, processes, damage, evidence, changes]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.

@@ -261,6 +261,9 @@ impl Telemetry {
                         self.keep_evidence(&tx, anomaly, onset, before).await?;
                     }
                 }
+                Effect::Change { change, correlation } => {
+                    self.say_change(&tx, change, *correlation).await?;
+                }
                 Effect::Trust { sensor, trust, previous, reason, since, correlation } => {
                     let state =
                         TrustState { trust: *trust, reason: reason.clone(), since: Some(*since) };

@@ -1,6 +1,7 @@
 //! The façade of telemetry: everything that touches the store, the records or the bus.
 
 mod aggregate;
+mod changes;
 mod counters;
 mod declare;
 mod detection;

@@ -179,8 +179,14 @@ impl Telemetry {
         }
         let tx = self.records.begin().await?;
         for (_, effect) in &said {
-            if let Effect::Anomaly { anomaly, revision, correlation, .. } = effect {
-                self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
+            match effect {
+                Effect::Anomaly { anomaly, revision, correlation, .. } => {
+                    self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
+                }
+                Effect::Change { change, correlation } => {
+                    self.say_change(&tx, change, *correlation).await?;
+                }
+                Effect::Trust { .. } => {}
             }
         }
         records::save_states(&tx, states).await?;

@@ -1,13 +1,16 @@
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::normal::Normal;
+use super::normal::{Normal, Place};
 use super::profile::{Flatline, SensorProfile};
 use super::verdict::{Aspect, Evidence, Finding, Phase, Rule, Rules};
+use crate::change::Change;
 use crate::score::{Surprise, TypicalInterval};
 
 /// Readings in a row below the clearing score before an anomaly ends.
 const SCORE_CALM: u32 = 12;
+/// How sure a return to the band of the days before is.
+const BACK_SURE: f64 = 0.95;
 /// Share of the span by which a value must be back inside its range: keeps noise at the limit from
 /// ringing.
 const RANGE_DEADBAND: f64 = 0.02;
@@ -91,6 +94,11 @@ pub(super) struct RuleBook {
     episode: bool,
     episode_began: bool,
     normal: Normal,
+    /// The last level while nothing was wrong.
+    #[serde(with = "crate::exact::one")]
+    level_before: f64,
+    /// The level that the sensor has changed to since the anomaly of the score began.
+    changed_to: Option<Bits>,
     /// Highest score since the anomaly started.
     #[serde(with = "crate::exact::one")]
     score_peak: f64,
@@ -127,6 +135,10 @@ struct UnitWatch {
     spread: f64,
     started: i64,
 }
+
+/// A number that comes back bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Bits(#[serde(with = "crate::exact::one")] f64);
 
 /// What a rule asks to be said, before the evidence is put to it.
 struct Claim {
@@ -243,8 +255,8 @@ impl RuleBook {
         sight: &Sight<'_>,
         profile: &SensorProfile,
         findings: &mut Vec<Finding>,
-    ) {
-        self.judge_score(sight, findings);
+    ) -> Option<Change> {
+        let change = self.judge_score(sight, findings);
         if let Some(range) = profile.range {
             self.judge_range(sight, range, findings);
         }
@@ -254,9 +266,10 @@ impl RuleBook {
         self.judge_flatline(sight, profile.flatline, findings);
         self.judge_unit(sight, findings);
         self.last_value = sight.value;
+        change
     }
 
-    fn judge_score(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) {
+    fn judge_score(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) -> Option<Change> {
         let score = sight.surprise.score;
         let is_raised = score >= super::CLEAR_THRESHOLD;
         self.score_rose_at = is_raised.then(|| self.score_rose_at.unwrap_or(sight.at));
@@ -272,10 +285,12 @@ impl RuleBook {
         let standing = self.active.contains(Rule::Score);
         let level = sight.surprise.level;
         let elapsed_s = sight.elapsed_s.unwrap_or(0.0);
-        let left = standing && self.normal.is_left(level, elapsed_s);
+        let place = standing.then(|| self.normal.place(level, elapsed_s));
         if !standing && !is_raised {
             self.normal.learn(sight.value, level, elapsed_s);
+            self.level_before = sight.surprise.slow;
         }
+        let change = place.and_then(|place| self.change(sight, place));
         self.score_peak = if standing { self.score_peak.max(score) } else { score };
         let claim = Claim {
             rule: Rule::Score,
@@ -286,7 +301,42 @@ impl RuleBook {
             limit: None,
         };
         let since = self.score_rose_at.unwrap_or(sight.at);
-        self.turn(self.episode || left, claim, since, sight.at, sight.before, findings);
+        let on = self.episode || place == Some(Place::Outside);
+        self.turn(on, claim, since, sight.at, sight.before, findings);
+        if !on {
+            self.changed_to = None;
+        }
+        change
+    }
+
+    /// A level that was left for good, or was found again after that.
+    fn change(&mut self, sight: &Sight<'_>, place: Place) -> Option<Change> {
+        let level = sight.surprise.level;
+        let noise = self.normal.noise();
+        let told = |at: i64, before: f64, after: f64, confidence: f64| Change {
+            at: Timestamp::from_micros(at),
+            noticed_at: Timestamp::from_micros(sight.at),
+            before,
+            after,
+            noise,
+            confidence,
+        };
+        match (place, self.changed_to) {
+            (Place::Outside, None) => {
+                let sure = self.normal.lasting(level, sight.surprise.slow)?;
+                let since = self.since[Rule::Score as usize];
+                let after = level;
+                let change = told(since, self.level_before, after, sure);
+                self.changed_to = Some(Bits(after));
+                Some(change)
+            }
+            (Place::Within, Some(Bits(before))) => {
+                let change = told(sight.at, before, level, BACK_SURE);
+                self.changed_to = None;
+                Some(change)
+            }
+            _ => None,
+        }
     }
 
     fn judge_range(

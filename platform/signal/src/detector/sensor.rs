@@ -98,10 +98,10 @@ impl SensorDetector {
         let sight = Sight { at, value, elapsed_s, surprise: &surprise, before };
         self.rules.heard(at, &self.profile, before, &mut findings);
         self.rules.believed(at);
-        self.rules.judge(&sight, &self.profile, &mut findings);
+        let change = self.rules.judge(&sight, &self.profile, &mut findings);
         self.last_at = Some(at);
         self.last = LastWord { score: surprise.score, ready: surprise.ready };
-        self.verdict(&surprise, findings)
+        Verdict { change: change.map(Box::new), ..self.verdict(&surprise, findings) }
     }
 
     /// How much each aspect would have in the score of the next reading, 0 to 1, largest first;
@@ -148,6 +148,7 @@ impl SensorDetector {
             rose: self.rules.episode_began(),
             active: self.rules.active(),
             findings,
+            change: None,
         }
     }
 
@@ -160,6 +161,7 @@ impl SensorDetector {
             rose: false,
             active: self.rules.active(),
             findings,
+            change: None,
         }
     }
 }

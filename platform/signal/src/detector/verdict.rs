@@ -1,6 +1,7 @@
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 pub use crate::score::Aspect;
 
 /// What the detector says about one reading.
@@ -20,6 +21,8 @@ pub struct Verdict {
     pub active: Rules,
     /// What started or ended with this reading; at most one per rule, mostly empty.
     pub findings: Vec<Finding>,
+    /// A level that was found to have changed for good, or to be back.
+    pub change: Option<Box<Change>>,
 }
 
 impl Verdict {

@@ -24,7 +24,7 @@ pub use drift::{Drift, DriftWatch};
 pub use fit::{FIT_ROWS_MIN, FitError, INPUTS_MAX};
 pub use limits::CALIBRATE_ROWS_MIN;
 pub use model::{Look, ProcessModel};
-pub use watch::{ProcessVerdict, ProcessWatch};
+pub use watch::{ProcessVerdict, ProcessWatch, STRETCH};
 
 /// Name and version of the method. Kept with every anomaly, and raised whenever the same readings
 /// could give another verdict.

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::{Look, ProcessModel};
+use crate::change::halves;
 
 /// Weight of one row in the averages.
 pub(super) const LEVEL_WEIGHT: f64 = 0.1;
@@ -22,7 +23,9 @@ const NAMED_MAX: usize = 3;
 const NAMED_SHARE_MIN: f64 = 0.01;
 /// Rows of each of the two stretches whose averages are compared for a change of state, and rows
 /// from one change to the next.
-const STRETCH: usize = 25;
+pub const STRETCH: usize = 25;
+/// What is left of doubt about a change at the limit.
+const CHANGE_DOUBT: f64 = 0.1;
 const LOG_MIN: f64 = 1e-12;
 
 /// What is remembered of the rows before.
@@ -57,6 +60,8 @@ pub struct ProcessVerdict {
     pub alarm: bool,
     /// A change of state was noticed in this row.
     pub changepoint: bool,
+    /// How sure that is, 0 to 1: 0.9 at the limit, nearer to 1 the further beyond.
+    pub change_confidence: f64,
     /// Too much was missing to say anything: the state is as it was.
     pub held: bool,
     pub look: Look,
@@ -131,6 +136,7 @@ impl ProcessWatch {
         let before = self.alarm;
         self.turn(beyond[furthest]);
         let changepoint = self.change(model, sight.step, before != self.alarm);
+        let change_confidence = if changepoint { confidence(model, sight.step) } else { 0.0 };
         let parts = match look {
             Look::Row => &sight.parts_row,
             Look::Spread => &self.parts,
@@ -140,6 +146,7 @@ impl ProcessWatch {
             score: self.score,
             alarm: self.alarm,
             changepoint,
+            change_confidence,
             held: false,
             look,
             t2: sight.t2,
@@ -197,6 +204,26 @@ impl ProcessWatch {
         Some(Sight { distance, t2, logs, step, parts_level, parts_row })
     }
 
+    /// Where each input was on average in the last stretch of rows but one, and in the last; inputs
+    /// far out count as at the limit of their reach. Empty before there are two stretches.
+    #[must_use]
+    pub fn stretches(&self, model: &ProcessModel) -> Vec<(f64, f64)> {
+        let size = model.names.len();
+        if self.recent.len() < 2 * STRETCH * size {
+            return Vec::new();
+        }
+        let mut means = vec![(0.0, 0.0); size];
+        halves(&self.recent, size, self.oldest, |input, newer, value| {
+            let (before, after) = &mut means[input];
+            *(if newer { after } else { before }) += value;
+        });
+        let place = |(k, (before, after)): (usize, (f64, f64))| {
+            let input = &model.inputs[k];
+            (input.centre + before / input.per_row, input.centre + after / input.per_row)
+        };
+        means.into_iter().enumerate().map(place).collect()
+    }
+
     /// Takes the row in and answers the squared distance between the averages of the last two
     /// stretches.
     fn step(&mut self, model: &ProcessModel, scaled: &[f64], pull: &mut [f64]) -> Option<f64> {
@@ -212,11 +239,9 @@ impl ProcessWatch {
             return None;
         }
         let mut step = vec![0.0; size];
-        for age in 0..rows {
-            let row = &self.recent[(self.oldest + age) % rows * size..][..size];
-            let sign = if age < STRETCH { -1.0 } else { 1.0 } / STRETCH as f64;
-            step.iter_mut().zip(row).for_each(|(step, value)| *step += sign * value);
-        }
+        halves(&self.recent, size, self.oldest, |input, newer, value| {
+            step[input] += if newer { value } else { -value };
+        });
         step.iter_mut().zip(&model.inputs).for_each(|(step, input)| *step *= input.per_level);
         model.inverse_level.times(&step, pull);
         Some(product(&step, pull))
@@ -243,6 +268,7 @@ impl ProcessWatch {
             score: self.score,
             alarm: self.alarm,
             changepoint: false,
+            change_confidence: 0.0,
             held: true,
             look: Look::Row,
             t2: 0.0,
@@ -284,6 +310,14 @@ pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
 /// Qin, "Reconstruction-based contribution for process monitoring", 2009).
 pub(super) fn parts(pull: &[f64], diagonal: impl Fn(usize) -> f64) -> Vec<f64> {
     pull.iter().enumerate().map(|(k, pull)| pull * pull / diagonal(k)).collect()
+}
+
+/// How sure a change is whose step lies beyond the limit; without a limit it rests on the alarm.
+fn confidence(model: &ProcessModel, step: Option<f64>) -> f64 {
+    match (model.limits.change(), step) {
+        (Some(limit), Some(step)) if step > limit => 1.0 - CHANGE_DOUBT * limit / step,
+        _ => 1.0 - CHANGE_DOUBT,
+    }
 }
 
 fn lone(parts: &[f64], distance: f64) -> f64 {

@@ -89,6 +89,8 @@ pub struct Surprise {
     pub expected: Option<(f64, f64)>,
     /// The average of the last dozen readings, this one included.
     pub level: f64,
+    /// The average of the last forty readings.
+    pub slow: f64,
     /// The aspect that weighs most.
     pub aspect: Aspect,
     /// What it looked at, where that usually lies, and how far from there is usual. For jumps the
@@ -209,6 +211,7 @@ impl Scorer {
             ready,
             expected,
             level: self.short,
+            slow: self.middle,
             aspect,
             observed: look.observed,
             centre: look.centre,

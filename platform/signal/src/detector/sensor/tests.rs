@@ -2,6 +2,7 @@ use kernel::{Quality, Reason, Timestamp};
 use proptest::prelude::*;
 
 use super::SensorDetector;
+use crate::change::Change;
 use crate::detector::{
     Aspect, CLEAR_THRESHOLD, Disposition, Finding, Flatline, Phase, Rule, SensorProfile, THRESHOLD,
     Verdict,
@@ -31,6 +32,7 @@ struct Bench {
     micros: i64,
     interval: i64,
     findings: Vec<Finding>,
+    changes: Vec<Change>,
 }
 
 impl Bench {
@@ -40,6 +42,7 @@ impl Bench {
             micros: 1_700_000_000_000_000,
             interval: (interval_s * 1e6) as i64,
             findings: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Bench {
         self.micros += self.interval;
         let verdict = self.detector.observe(Timestamp::from_micros(self.micros), value, quality);
         self.findings.extend(verdict.findings.iter().cloned());
+        self.changes.extend(verdict.change.as_deref().copied());
         verdict
     }
 
@@ -463,4 +467,39 @@ fn a_held_anomaly_survives_being_written_down() {
     let read: SensorDetector = serde_json::from_str(&text).unwrap();
     assert_eq!(read, bench.detector);
     assert!(text.len() < 6_000, "{} bytes of state", text.len());
+}
+
+#[test]
+fn a_level_that_changes_for_good_is_told_once_and_so_is_its_return() {
+    for interval_s in [1.0, 60.0] {
+        let mut bench = Bench::new(SensorProfile::default(), interval_s);
+        bench.quiet(5, 3_000, 20.0);
+        assert!(bench.changes.is_empty(), "normal operation: {:?}", bench.changes);
+        let stepped = Timestamp::from_micros(bench.micros);
+        bench.quiet(6, 1_000, 30.0);
+        assert_eq!(bench.changes.len(), 1, "{:?}", bench.changes);
+        let change = bench.changes[0];
+        assert!(
+            (change.before - 20.0).abs() < 0.6 && (change.after - 30.0).abs() < 0.9,
+            "{change:?}"
+        );
+        assert!((0.95..1.0).contains(&change.confidence));
+        let off_s = change.at.micros_since(stepped) as f64 / 1e6;
+        assert!((0.0..20.0 * interval_s).contains(&off_s), "{off_s} s");
+        bench.quiet(7, 1_000, 20.0);
+        assert_eq!(bench.changes.len(), 2, "{:?}", bench.changes);
+        assert!((bench.changes[1].before - 30.0).abs() < 0.9);
+        assert!((bench.changes[1].after - 20.0).abs() < 3.0);
+    }
+}
+
+#[test]
+fn a_short_excursion_and_a_spike_change_no_level() {
+    let mut bench = Bench::new(SensorProfile::default(), 60.0);
+    bench.quiet(5, 2_000, 20.0);
+    bench.quiet(6, 30, 30.0);
+    bench.quiet(7, 300, 20.0);
+    drop(bench.read(500.0));
+    bench.quiet(8, 300, 20.0);
+    assert!(bench.changes.is_empty(), "{:?}", bench.changes);
 }
