@@ -89,7 +89,8 @@ fn is_left(alarm: &DamageAlarm, status: &SeriesStatus, kept_from: Option<Timesta
     if oldest.is_some_and(|oldest| alarm.damage_id < oldest.id) {
         return kept_from.is_none_or(|from| alarm.lost_until >= from);
     }
-    status.damage.iter().any(|one| one.id == alarm.damage_id)
+    !status.damage_over.contains(&alarm.damage_id)
+        && status.damage.iter().any(|one| one.id == alarm.damage_id)
 }
 
 impl Telemetry {
@@ -284,6 +285,9 @@ mod tests {
         };
         let mut status = SeriesStatus { damage: vec![damage(3), damage(4)], ..status() };
         assert!(is_left(&alarm, &status, None));
+        status.damage_over = vec![3];
+        assert!(!is_left(&alarm, &status, None), "a scrub found nothing of it");
+        status.damage_over.clear();
         status.damage.remove(0);
         assert!(!is_left(&alarm, &status, None));
         status.damage = (4..4 + DAMAGE_LISTED_MAX as u64).map(damage).collect();
@@ -301,6 +305,7 @@ mod tests {
             bytes_on_disk: 0,
             quarantined: 0,
             damage: Vec::new(),
+            damage_over: Vec::new(),
             held: std::collections::BTreeMap::new(),
             fault: None,
         }

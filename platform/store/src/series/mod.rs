@@ -140,6 +140,9 @@ pub struct SeriesStatus {
     pub quarantined: u64,
     /// The newest of them, oldest first, at most [`DAMAGE_LISTED_MAX`].
     pub damage: Vec<Damage>,
+    /// Ids of those of which nothing is in service any more: the sound part of their files was
+    /// copied, and everything that is served was read since without finding them.
+    pub damage_over: Vec<u64>,
     /// Each reader that holds the log back, with the offset it has finished.
     pub held: BTreeMap<String, u64>,
     /// `None` when appends succeed; otherwise why they do not.
