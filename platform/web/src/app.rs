@@ -3,29 +3,26 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::map_request;
 use bus::{Bus, Coordinator};
 use coord::{Idempotency, Limits};
 use kernel::SharedClock;
 use store::records::Records;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
-use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::assets::{self, Assets};
-use crate::gate::{self, Gate};
+use crate::gate::Gate;
 use crate::problem::METHOD_NOT_ALLOWED;
-use crate::shared::Share;
+use crate::rules::{self, House};
 use crate::stream::Hub;
 use crate::system::{self, System};
 use crate::{
-    HealthCheck, Keys, Metrics, Module, Problem, WebError, WebSettings, body, docs, entry, openapi,
-    patience, repeat, routes,
+    HealthCheck, Keys, Metrics, Module, Problem, WebError, WebSettings, docs, openapi, routes,
 };
 
 /// What the web stands on, given by the composition root.
@@ -92,30 +89,19 @@ impl App {
         }
         let router =
             router.method_not_allowed_fallback(|| async { Problem::of(&METHOD_NOT_ALLOWED) });
-        let router = layered(router, &self.settings, self.deps, cors);
+        let gate = Gate {
+            settings: Arc::clone(&self.settings),
+            keys: self.deps.keys,
+            limits: self.deps.limits,
+        };
+        let house = House { settings: self.settings, gate, idempotency: self.deps.idempotency };
+        let router = rules::around(router, Arc::new(house), cors);
         Ok(aliased(router, aliases))
     }
 }
 
 fn mount(router: Router, at: &str, part: Router) -> Router {
     if at.is_empty() { router.merge(part) } else { router.merge(Router::new().nest(at, part)) }
-}
-
-/// The house rules around every route; the first layer added is the innermost.
-fn layered(router: Router, settings: &Arc<WebSettings>, deps: Deps, cors: CorsLayer) -> Router {
-    let gate = Gate { settings: Arc::clone(settings), keys: deps.keys, limits: deps.limits };
-    router
-        .layer((Share, from_fn_with_state(Arc::new(deps.idempotency), repeat::once)))
-        .layer((Share, DefaultBodyLimit::max(settings.read_bytes_max)))
-        .layer((Share, from_fn_with_state(Arc::clone(settings), body::bound_read)))
-        .layer((Share, RequestDecompressionLayer::new()))
-        .layer((Share, from_fn_with_state(Arc::clone(settings), body::bound_sent)))
-        .layer((Share, from_fn_with_state(gate.clone(), gate::limit)))
-        .layer((Share, from_fn_with_state(gate, gate::identify)))
-        .layer((Share, from_fn_with_state(settings.request_timeout, patience::bound)))
-        .layer((Share, cors))
-        .layer((Share, from_fn_with_state(Arc::clone(settings), entry::enter)))
-        .layer((Share, CompressionLayer::new()))
 }
 
 /// Only the listed origins, without credentials: keys travel in headers that scripts set.

@@ -1,12 +1,8 @@
 use std::error::Error;
 
-use std::sync::Arc;
-
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::timeout::{TimeoutBody, TimeoutError};
 
@@ -68,13 +64,9 @@ impl BodyLimits {
 }
 
 /// Bounds the body as it travels: its size, and the time between two parts of it.
-pub(crate) async fn bound_sent(
-    State(settings): State<Arc<WebSettings>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) fn bound_sent(settings: &WebSettings, mut request: Request) -> Result<Request, Problem> {
     let path = request.uri().path();
-    let limits = BodyLimits::of(&settings, path, is_compressed(request.headers()));
+    let limits = BodyLimits::of(settings, path, is_compressed(request.headers()));
     if routes::unpacks_itself(path) && says_snappy(request.headers()) {
         // The layer below knows no snappy; the door finds out by itself whether it is one.
         request.headers_mut().remove(header::CONTENT_ENCODING);
@@ -83,13 +75,12 @@ pub(crate) async fn bound_sent(
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let bytes_max = u64::try_from(limits.sent_bytes_max).unwrap_or(u64::MAX);
     if length.is_some_and(|length| length > bytes_max) {
-        return limits.too_large().into_response();
+        return Err(limits.too_large());
     }
-    let request = request.map(|body| {
+    Ok(request.map(|body| {
         let timed = TimeoutBody::new(settings.body_timeout, body);
         Body::new(Limited::new(timed, limits.sent_bytes_max))
-    });
-    next.run(request).await
+    }))
 }
 
 fn is_compressed(headers: &HeaderMap) -> bool {
@@ -101,13 +92,9 @@ fn says_snappy(headers: &HeaderMap) -> bool {
 }
 
 /// Bounds the body after decompression: a small one may unfold to a huge one.
-pub(crate) async fn bound_read(
-    State(settings): State<Arc<WebSettings>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let limits = BodyLimits::of(&settings, request.uri().path(), false);
-    next.run(request.map(|body| Body::new(Limited::new(body, limits.read_bytes_max)))).await
+pub(crate) fn bound_read(settings: &WebSettings, request: Request) -> Request {
+    let limits = BodyLimits::of(settings, request.uri().path(), false);
+    request.map(|body| Body::new(Limited::new(body, limits.read_bytes_max)))
 }
 
 /// Reads the whole body of `request` within its limits.

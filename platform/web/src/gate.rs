@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,9 +32,9 @@ pub(crate) struct Gate {
 /// Finds out who calls and refuses what that caller may never do. What is left is decided by the
 /// handler with [`Caller::need`].
 pub(crate) async fn identify(
-    State(gate): State<Gate>,
+    gate: &Gate,
     mut request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let is_open = routes::is_open(request.uri().path());
     let presented = if is_open { None } else { presented_key(request.headers(), request.uri()) };
@@ -46,7 +45,7 @@ pub(crate) async fn identify(
     let mut response = match may_pass(&caller, &request, gate.settings.environment) {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
-            next.run(request).await
+            next(request).await
         }
         Err(problem) => problem.into_response(),
     };
@@ -55,9 +54,13 @@ pub(crate) async fn identify(
 }
 
 /// Counts the call, refuses one too many, and says what is left.
-pub(crate) async fn limit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit(
+    gate: &Gate,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let Some(class) = routes::class_of(request.method(), request.uri().path()) else {
-        return next.run(request).await;
+        return next(request).await;
     };
     let caller = request.extensions().get::<Caller>();
     let is_known = caller.is_some_and(|caller| caller.role.is_some());
@@ -68,7 +71,7 @@ pub(crate) async fn limit(State(gate): State<Gate>, request: Request, next: Next
     let (name, rate, cost) = gate.measure(class, is_known, request.headers());
     let verdict = gate.limits.check(name, &who, rate, cost.min(rate.burst));
     let mut response = if verdict.allowed {
-        next.run(request).await
+        next(request).await
     } else {
         too_many(name, rate, verdict).into_response()
     };

@@ -22,6 +22,7 @@ mod patience;
 mod problem;
 mod repeat;
 mod routes;
+mod rules;
 mod serve;
 mod settings;
 mod shared;

@@ -1,20 +1,23 @@
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 
 use crate::problem::TIMED_OUT;
 use crate::{Problem, routes};
 
 /// Gives a handler `limit` to answer. A stream answers at once and then goes on.
-pub(crate) async fn bound(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub(crate) async fn bound(
+    limit: Duration,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     if routes::takes_files(request.uri().path()) {
         // The time between two parts of a file is bounded, and so is its size.
-        return next.run(request).await;
+        return next(request).await;
     }
     let unsafe_call = !routes::is_safe(request.method());
-    match tokio::time::timeout(limit, next.run(request)).await {
+    match tokio::time::timeout(limit, next(request)).await {
         Ok(response) => response,
         Err(_) => {
             let detail = if unsafe_call {

@@ -1,10 +1,9 @@
 //! The same request twice has one effect: `Idempotency-Key`.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -25,11 +24,7 @@ const KEY_BYTES_MAX: usize = 255;
 const STORED_BYTES_MAX: usize = 256 * 1024;
 
 /// Does a request that carries a key once, and says the first answer again.
-pub(crate) async fn once(
-    State(idempotency): State<Arc<Idempotency>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn once(idempotency: &Idempotency, request: Request, next: Next) -> Response {
     let keyed = !routes::is_safe(request.method())
         // The answer holds a secret that must not be stored.
         && request.uri().path() != "/api/v1/keys"
@@ -39,11 +34,11 @@ pub(crate) async fn once(
     if !keyed {
         return next.run(request).await;
     }
-    guarded(idempotency, request, next).await.unwrap_or_else(IntoResponse::into_response)
+    guarded(idempotency.clone(), request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn guarded(
-    idempotency: Arc<Idempotency>,
+    idempotency: Idempotency,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
