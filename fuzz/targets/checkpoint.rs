@@ -74,7 +74,7 @@ fn watch(mut detector: SensorDetector) {
         drop(detector.overdue(Timestamp::from_micros(at)));
     }
     detector.accept_level();
-    drop(detector.normal());
+    let _ = detector.normal();
 }
 
 fn follow(mut clock: clock::SourceClock) {

@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((how, stream)) = data.split_first() else { return };
     let five = how & 1 == 1;
     bounded(stream.len(), 64 << 10, 200, || {
-        drop(is_login(stream, PACKET_BYTES_MAX));
+        let _ = is_login(stream, PACKET_BYTES_MAX);
         for topic_and_payload in letters(five, stream, PACKET_BYTES_MAX).0 {
             assert!(topic_and_payload.1.len() <= PACKET_BYTES_MAX);
         }
