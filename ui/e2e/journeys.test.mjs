@@ -64,6 +64,32 @@ describe("the pages", () => {
   });
 });
 
+/** Cumulative layout shift: more than this is felt. */
+const SHIFT_MOST = 0.1;
+
+describe("the pages while they load", () => {
+  for (const size of ["desk", "phone"]) {
+    it(`do not jump, ${size}`, async () => {
+      const pages = await pagesOf();
+      await withPage({ size }, async (page) => {
+        await page.addInitScript(() => {
+          window.shift = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+          }).observe({ type: "layout-shift", buffered: true });
+        });
+        for (const [name, address] of pages) {
+          // Only what is loaded anew counts; an address with the same path would be kept.
+          await page.goto("about:blank");
+          await open(page, address);
+          const shift = await page.evaluate(() => window.shift);
+          assert.ok(shift <= SHIFT_MOST, `${name} on ${size} jumps by ${shift.toFixed(3)}`);
+        }
+      });
+    });
+  }
+});
+
 describe("the key", () => {
   it("moves from the address into the tab", () =>
     withPage({}, async (page) => {

@@ -24,6 +24,8 @@ import { toast } from "../ui/toasts";
 
 const route = getRouteApi("/alarms");
 const NONE: never[] = [];
+/** Room kept for the list until it is there. */
+const LIST_HEIGHT = 560;
 const SPARK_BUCKETS = 60;
 const MOST_SPARKS = 40;
 
@@ -103,20 +105,22 @@ export function Alarms() {
               : "Reading alarms"
         }
         acts={
-          <fieldset className="seg bare">
-            <legend className="sr">View</legend>
-            {ALARM_VIEWS.map((each) => (
-              <button
-                key={each}
-                type="button"
-                aria-pressed={each === view}
-                onClick={() => void navigate({ to: "/alarms", search: (old) => ({ ...old, view: each }) })}
-              >
-                {VIEW_NAME[each]}{" "}
-                {(each === "incidents" ? incidentList.data : list.data) ? counts[each] : "–"}
-              </button>
-            ))}
-          </fieldset>
+          list.isPending ? null : (
+            <fieldset className="seg bare">
+              <legend className="sr">View</legend>
+              {ALARM_VIEWS.map((each) => (
+                <button
+                  key={each}
+                  type="button"
+                  aria-pressed={each === view}
+                  onClick={() => void navigate({ to: "/alarms", search: (old) => ({ ...old, view: each }) })}
+                >
+                  {VIEW_NAME[each]}{" "}
+                  {(each === "incidents" ? incidentList.data : list.data) ? counts[each] : "–"}
+                </button>
+              ))}
+            </fieldset>
+          )
         }
       />
       {quality.data ? (
@@ -143,7 +147,7 @@ export function Alarms() {
         </section>
       ) : list.isPending ? (
         <section className="panel" aria-label="Alarms">
-          <Loading what="Reading alarms" />
+          <Loading what="Reading alarms" height={LIST_HEIGHT} />
         </section>
       ) : list.data === undefined ? null : (
         <AlarmList key={view} alerts={alerts} incidents={incidents} view={view} now={now} />
@@ -153,10 +157,12 @@ export function Alarms() {
           The server keeps more than these {plural(list.data.items.length, "alarm")}; the counts are of these.
         </p>
       ) : null}
-      <p className="cap">
-        An alarm with bad or missing data keeps its state and raises its own alarm. Nothing clears because a
-        sensor went quiet.
-      </p>
+      {list.isPending ? null : (
+        <p className="cap">
+          An alarm with bad or missing data keeps its state and raises its own alarm. Nothing clears because a
+          sensor went quiet.
+        </p>
+      )}
     </>
   );
 }

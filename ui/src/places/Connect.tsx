@@ -110,19 +110,23 @@ export function Connect() {
       {list.data ? (
         <SourcesTable sources={sources} onOpen={open} onAdd={() => setAdding(true)} may={may} />
       ) : null}
-      <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
-        <DeadLetters />
-        <Doctor />
-        <Store flow={list.data?.flow} />
-      </div>
-      <div className="cols connect" style={{ ...SIDE, alignItems: "start" }}>
-        <div className="stack">
-          <Agents />
-          <ProcessModels />
-          <Keys />
-        </div>
-        <ReadElsewhere />
-      </div>
+      {list.isPending ? null : (
+        <>
+          <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
+            <DeadLetters />
+            <Doctor />
+            <Store flow={list.data?.flow} />
+          </div>
+          <div className="cols connect" style={{ ...SIDE, alignItems: "start" }}>
+            <div className="stack">
+              <Agents />
+              <ProcessModels />
+              <Keys />
+            </div>
+            <ReadElsewhere />
+          </div>
+        </>
+      )}
       {chosen && !editing ? (
         <SourceDrawer
           key={chosen.id}

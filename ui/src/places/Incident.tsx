@@ -112,7 +112,9 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
     () => new Map<string, Series>((readings?.series ?? NONE).map((s) => [s.sensor, s])),
     [readings],
   );
-  const anomalies = useLast(useQuery(anomaliesQuery(window, false)).data)?.items ?? NONE;
+  const looked = useQuery(anomaliesQuery(window, false));
+  const found = useLast(looked.data);
+  const anomalies = found?.items ?? NONE;
   const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
   const works = useQuery(workQuery).data?.items ?? NONE;
   const touches = (sensor: string | null) => sensor !== null && incident.sensors.includes(sensor);
@@ -139,16 +141,22 @@ function Detail({ tagged, crumb }: { tagged: Tagged<IncidentDetail>; crumb: Reac
         series={series}
         entries={incident.timeline}
       />
-      <Pictures anomalies={own_anomalies} />
-      <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
-        <Evidence anomalies={own_anomalies} decisions={related} />
-        <Alarms alerts={incident.alerts} now={now} />
-        <NextActions
-          incident={incident}
-          decisions={related}
-          works={works.filter((w) => related.some((d) => d.decision_id === w.decision_id))}
-        />
-      </div>
+      {found || looked.error ? (
+        <>
+          <Pictures anomalies={own_anomalies} />
+          <div className="cols" style={{ gridTemplateColumns: "1.05fr 1fr 1fr" }}>
+            <Evidence anomalies={own_anomalies} decisions={related} />
+            <Alarms alerts={incident.alerts} now={now} />
+            <NextActions
+              incident={incident}
+              decisions={related}
+              works={works.filter((w) => related.some((d) => d.decision_id === w.decision_id))}
+            />
+          </div>
+        </>
+      ) : (
+        <Loading what="Reading what the detectors saw" height={300} />
+      )}
     </>
   );
 }

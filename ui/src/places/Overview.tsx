@@ -93,47 +93,53 @@ export function Overview() {
           retry={again}
         />
       ) : null}
-      <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) 328px" }}>
-        {readings.error && !readings.data ? (
-          <ProblemNote
-            error={readings.error}
-            what="The health picture could not be drawn"
-            retry={() => void readings.refetch()}
-          />
-        ) : readings.data ? (
-          <River units={health} window={range} label={range.label} />
-        ) : (
-          <Panel title="Health by unit">
-            {sensorList.error ? (
-              <p className="in cap">Without the list of sensors there is nothing to draw.</p>
-            ) : (
-              <Loading
-                what={`Reading ${range.label.toLowerCase()}`}
-                height={riverHeight(units.length || USUAL_UNITS) + 14}
+      {lists.some((list) => list.isPending) ? (
+        <Loading what="Reading the plant" height={riverHeight(USUAL_UNITS)} />
+      ) : (
+        <>
+          <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) 328px" }}>
+            {readings.error && !readings.data ? (
+              <ProblemNote
+                error={readings.error}
+                what="The health picture could not be drawn"
+                retry={() => void readings.refetch()}
               />
-            )}
-          </Panel>
-        )}
-        <DoNext steps={steps} told={told} failed={failed !== undefined} />
-      </div>
-      {sensorList.isPending ? <div className="panel" style={{ minHeight: 108 }} /> : null}
-      <ValueStrip sensors={sensors} troubles={troubles} />
-      <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) minmax(0,1.12fr)" }}>
-        {quality.data ? (
-          <AlarmQualityPanel quality={quality.data} />
-        ) : (
-          <Panel title="Alarm quality">
-            {quality.error ? (
-              <ProblemNote error={quality.error} retry={() => void quality.refetch()} />
+            ) : readings.data ? (
+              <River units={health} window={range} label={range.label} />
             ) : (
-              <Loading what="Counting alarms" height={224} />
+              <Panel title="Health by unit">
+                {sensorList.error ? (
+                  <p className="in cap">Without the list of sensors there is nothing to draw.</p>
+                ) : (
+                  <Loading
+                    what={`Reading ${range.label.toLowerCase()}`}
+                    height={riverHeight(units.length || USUAL_UNITS) + 14}
+                  />
+                )}
+              </Panel>
             )}
-          </Panel>
-        )}
-        {sensorList.data ? (
-          <UnitsTable units={health} series={series} window={range} rangeLabel={range.label} />
-        ) : null}
-      </div>
+            <DoNext steps={steps} told={told} failed={failed !== undefined} />
+          </div>
+          {sensorList.isPending ? <div className="panel" style={{ minHeight: 108 }} /> : null}
+          <ValueStrip sensors={sensors} troubles={troubles} />
+          <div className="cols" style={{ gridTemplateColumns: "minmax(0,1fr) minmax(0,1.12fr)" }}>
+            {quality.data ? (
+              <AlarmQualityPanel quality={quality.data} />
+            ) : (
+              <Panel title="Alarm quality">
+                {quality.error ? (
+                  <ProblemNote error={quality.error} retry={() => void quality.refetch()} />
+                ) : (
+                  <Loading what="Counting alarms" height={224} />
+                )}
+              </Panel>
+            )}
+            {sensorList.data ? (
+              <UnitsTable units={health} series={series} window={range} rangeLabel={range.label} />
+            ) : null}
+          </div>
+        </>
+      )}
     </>
   );
 }

@@ -32,6 +32,8 @@ import { Exports, stretch, ZoomBar } from "./WorkbenchTools";
 const route = getRouteApi("/workbench");
 const NONE: never[] = [];
 const MOST_SENSORS = 12;
+/** About what the plots take, kept until they are there. */
+const PLOTS_HEIGHT = 600;
 
 function useWindow(): { window: Window; live: boolean; label: string } {
   const { from, to } = route.useSearch();
@@ -214,7 +216,7 @@ function Explore() {
         </p>
       ) : null}
       <div
-        className="cols explore"
+        className={there || own.length === 0 ? "cols explore" : "cols explore loads"}
         style={{ gridTemplateColumns: "256px minmax(0,1fr)", alignItems: "start" }}
       >
         {known ? (
@@ -282,10 +284,10 @@ function Explore() {
             />
           ) : query.error ? null : (
             <Panel title="Readings">
-              <Loading what={`Reading ${label}`} />
+              <Loading what={`Reading ${label}`} height={PLOTS_HEIGHT} />
             </Panel>
           )}
-          <AnomalyList anomalies={anomalies} now={now} onOpen={(anomaly) => go({ anomaly })} />
+          <AnomalyList anomalies={there ? anomalies : NONE} now={now} onOpen={(anomaly) => go({ anomaly })} />
         </div>
       </div>
       {opened ? <AnomalyDrawer anomaly={opened} onClose={() => go({ anomaly: undefined }, true)} /> : null}

@@ -7,7 +7,7 @@ import type { Decision, GoldenRun } from "../api/types";
 import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
 import { useMayAct } from "../shell/hooks";
 import { decisionNo } from "../ui/format";
-import { Empty, ProblemNote } from "../ui/Note";
+import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
 import { useNow } from "../ui/time";
 import { Tabs } from "./WorkbenchTabs";
@@ -27,6 +27,8 @@ export function Golden() {
   const chosen = search.run ?? runs[0]?.correlation_id;
   const run = useQuery({ ...runQuery(chosen ?? ""), enabled: chosen !== undefined });
   const decisions = useQuery(decisionsQuery).data?.items ?? NONE;
+  // What comes first is known first: nothing moves under the hand of whoever reads already.
+  const whole = !list.isPending && (chosen === undefined || !run.isPending);
   const choose = (id: string) =>
     void navigate({
       to: "/workbench",
@@ -41,10 +43,14 @@ export function Golden() {
         title={goldenTitle(run.data)}
         acts={<Tabs />}
       />
-      <Start onStarted={choose} first={!run.data?.waiting_for} />
+      {whole ? (
+        <Start onStarted={choose} first={!run.data?.waiting_for} />
+      ) : (
+        <Loading what="Reading the runs" height={320} />
+      )}
       {list.error ? <ProblemNote error={list.error} retry={() => void list.refetch()} /> : null}
       {run.error ? <ProblemNote error={run.error} retry={() => void run.refetch()} /> : null}
-      {run.data ? (
+      {whole && run.data ? (
         <GoldenPath run={run.data} waiting={<WaitLink run={run.data} decisions={decisions} />} />
       ) : null}
       {list.isSuccess && !chosen ? (
@@ -59,7 +65,7 @@ export function Golden() {
           </Empty>
         </Panel>
       ) : null}
-      {runs.length > 0 ? <RunList runs={runs} chosen={chosen} now={now} onChoose={choose} /> : null}
+      {whole && runs.length > 0 ? <RunList runs={runs} chosen={chosen} now={now} onChoose={choose} /> : null}
     </>
   );
 }
