@@ -3,7 +3,7 @@
 //! Compressed files (gzip) are read as they are.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -13,6 +13,9 @@ use crate::json::quality_from;
 use crate::rows::excerpt;
 use crate::{RowRefusal, SenseError, parse_time};
 
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 const TIME_NAMES: [&str; 7] = ["timestamp", "time", "at", "ts", "date", "datetime", "date_time"];
 const SENSOR_NAMES: [&str; 4] = ["sensor", "sensor_id", "key", "tag"];
 
@@ -58,12 +61,10 @@ impl CsvReadings {
         input: impl Read + Send + 'static,
         sensor: Option<SensorKey>,
     ) -> Result<Self, SenseError> {
-        let mut input = BufReader::new(input);
-        let plain: Box<dyn Read + Send> = if input.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-            Box::new(MultiGzDecoder::new(input))
-        } else {
-            Box::new(input)
-        };
+        let (is_packed, input) = begins_with(input, &GZIP)?;
+        let plain: Box<dyn Read + Send> =
+            if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(input))) } else { input };
+        let plain = without_mark(plain)?;
         let mut rows = ::csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -153,6 +154,26 @@ impl CsvReadings {
     }
 }
 
+/// Whether a file begins so, and the whole of it. Its first part may be shorter than that.
+fn begins_with(
+    mut input: impl Read + Send + 'static,
+    wanted: &[u8],
+) -> std::io::Result<(bool, Box<dyn Read + Send>)> {
+    let mut head = Vec::with_capacity(wanted.len());
+    input.by_ref().take(wanted.len() as u64).read_to_end(&mut head)?;
+    Ok((head == wanted, Box::new(Cursor::new(head).chain(input))))
+}
+
+/// Takes off the mark that some programs put before a file: the reader below takes a first part
+/// that is nothing else for the end of the file.
+fn without_mark(input: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
+    let (is_marked, mut input) = begins_with(input, MARK)?;
+    if is_marked {
+        input.read_exact(&mut [0; MARK.len()])?;
+    }
+    Ok(input)
+}
+
 /// Without the mark that some programs put before a file.
 fn bare(cell: &str) -> &str {
     cell.trim_start_matches('\u{feff}')
@@ -203,7 +224,7 @@ fn value(text: &str) -> Result<f64, (&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Cursor, Write};
+    use std::io::Write;
 
     fn key() -> SensorKey {
         SensorKey::new("plant/press/temperature").unwrap()
@@ -268,6 +289,33 @@ mod tests {
         assert_eq!(rows.filter(|row| row.is_ok()).count(), 50_000);
         let rows: Vec<_> = CsvReadings::read(Cursor::new(cut), Some(key())).unwrap().collect();
         assert!(rows.last().unwrap().is_err() && rows.len() < 50_000);
+    }
+
+    /// However the file comes in, part by part.
+    #[test]
+    fn a_file_reads_the_same_in_any_parts() {
+        struct Parts(Vec<u8>, usize);
+        impl Read for Parts {
+            fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+                let count = self.1.min(out.len()).min(self.0.len());
+                out[..count].copy_from_slice(&self.0[..count]);
+                self.0.drain(..count);
+                Ok(count)
+            }
+        }
+        for body in [
+            &b"\xef\xbb\xbf2024-10-01,1\n20\xb24-01-02,2\n"[..],
+            b"\xef\xbb\xbftimestamp,value\n2024-10-01,1\n",
+            b"\xef\xbb\xbf\"timestamp\",value\n2024-10-01,1\n",
+        ] {
+            let read = |part| -> Vec<_> {
+                CsvReadings::read(Parts(body.to_vec(), part), Some(key())).unwrap().collect()
+            };
+            assert!(read(100).iter().any(Result::is_ok), "{:?}", read(100));
+            for part in 1..5 {
+                assert_eq!(read(part), read(100), "{part}");
+            }
+        }
     }
 
     #[test]

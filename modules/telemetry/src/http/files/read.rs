@@ -1,7 +1,7 @@
 //! Reads a file on a thread of its own, while it still comes in.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Cursor, Read, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -79,13 +79,20 @@ pub(super) fn file(
     }
 }
 
-fn csv(asked: &Asked, body: Incoming, chunks: &mpsc::Sender<Chunk>) -> Result<(), String> {
-    let mut body = BufReader::new(body);
-    let is_packed = body.fill_buf().map_err(|error| error.to_string())?.starts_with(&GZIP);
-    let plain: Box<dyn Read + Send> =
-        if is_packed { Box::new(MultiGzDecoder::new(body)) } else { Box::new(body) };
+fn csv(asked: &Asked, mut body: Incoming, chunks: &mpsc::Sender<Chunk>) -> Result<(), String> {
+    // The first part of a body may be a single byte.
+    let mut head = Vec::with_capacity(GZIP.len());
+    let begun = body.by_ref().take(GZIP.len() as u64).read_to_end(&mut head);
+    begun.map_err(|error| error.to_string())?;
+    let is_packed = head == GZIP;
+    let body = Read::chain(Cursor::new(head), body);
+    let plain: Box<dyn Read + Send> = if is_packed {
+        Box::new(MultiGzDecoder::new(BufReader::new(body)))
+    } else {
+        Box::new(body)
+    };
     let watch = Arc::new(Watch::default());
-    let watched = Watched { plain, watch: Arc::clone(&watch) };
+    let watched = Watched { plain, head: Vec::new(), watch: Arc::clone(&watch) };
     let mut rows = CsvReadings::read(watched, asked.sensor.clone())
         .map_err(|error| watch.fault().unwrap_or_else(|| error.to_string()))?;
     let mut chunk = Chunk::default();
@@ -207,6 +214,8 @@ impl Watch {
 
 struct Watched {
     plain: Box<dyn Read + Send>,
+    /// The first two bytes of what was unpacked, as far as they came.
+    head: Vec<u8>,
     watch: Arc<Watch>,
 }
 
@@ -218,14 +227,15 @@ impl Read for Watched {
             watch.broken.store(true, Ordering::Relaxed);
             return result;
         };
-        let first = watch.total.fetch_add(count as u64, Ordering::Relaxed) == 0;
-        let total = watch.total.load(Ordering::Relaxed);
+        let total = watch.total.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        let missing = GZIP.len() - self.head.len();
+        self.head.extend(&out[..count.min(missing)]);
         let row = watch.since_row.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
         if row > ROW_BYTES_MAX {
             watch.row_too_long.store(true, Ordering::Relaxed);
         } else if total > PLAIN_BYTES_MAX {
             watch.too_long.store(true, Ordering::Relaxed);
-        } else if first && out[..count].starts_with(&GZIP) {
+        } else if missing > 0 && self.head == GZIP {
             // Packed twice: what is inside could not be bounded here.
             watch.broken.store(true, Ordering::Relaxed);
         } else {
