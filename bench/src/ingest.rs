@@ -15,8 +15,10 @@ use crate::report::{Line, Report};
 use crate::server::Server;
 
 const SETTLE: Duration = Duration::from_secs(120);
-/// Some put their latest readings away only once they are quiet.
+/// Some put their latest readings away only once they are quiet,
 const REST: Duration = Duration::from_secs(8);
+/// and Plainview keeps its log until the detectors have written down where they are.
+const LOG: Duration = Duration::from_secs(60);
 
 /// Sends the same bodies to each contender in turn.
 #[derive(Args)]
@@ -49,6 +51,7 @@ struct Run {
     memory: f64,
     bytes: f64,
     bytes_settled: f64,
+    bytes_of_readings: f64,
 }
 
 impl Ingest {
@@ -71,6 +74,7 @@ impl Ingest {
                     run.memory,
                     run.bytes / readings,
                     run.bytes_settled / readings,
+                    run.bytes_of_readings / readings,
                 ]);
             }
         }
@@ -117,11 +121,13 @@ impl Ingest {
         until_idle(server.pid(), SETTLE)?;
         // What each of them does once it is quiet belongs to the work.
         thread::sleep(REST);
+        until_log_is_away(server)?;
         until_idle(server.pid(), SETTLE)?;
         let cpu_settled = server.cpu_seconds()? - before;
         let (_, memory) = memory_mb(server.pid())?;
         let bytes_settled = server.bytes_on_disk()? as f64;
-        Ok(Run { wall, cpu, cpu_settled, memory, bytes, bytes_settled })
+        let bytes_of_readings = server.bytes_of_readings()? as f64;
+        Ok(Run { wall, cpu, cpu_settled, memory, bytes, bytes_settled, bytes_of_readings })
     }
 
     fn report(&self, lines: Vec<Line>) -> Report {
@@ -138,6 +144,7 @@ impl Ingest {
                 "peak MB",
                 "bytes/reading now",
                 "settled",
+                "readings and log",
             ],
             lines,
             says: Vec::new(),
@@ -154,6 +161,25 @@ impl Ingest {
         }
         report
     }
+}
+
+/// Waits until nothing is left in the log of readings.
+fn until_log_is_away(server: &Server) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while server.token.is_some() && begun.elapsed() < LOG {
+        let said = server.connect()?.get("/metrics")?;
+        if text_has_line(&said.body, "series_log_bytes 0") {
+            // The file follows within a moment.
+            thread::sleep(Duration::from_secs(2));
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+fn text_has_line(body: &[u8], wanted: &str) -> bool {
+    body.split(|byte| *byte == b'\n').any(|line| line == wanted.as_bytes())
 }
 
 pub(crate) fn deliver(

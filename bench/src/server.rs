@@ -283,6 +283,13 @@ impl Server {
         measure::bytes_below(Path::new(&self.data()))
     }
 
+    /// What the readings take, their log and its free pages included, without registry, events and
+    /// the detectors' states; those grow with sensors, not with readings.
+    pub(crate) fn bytes_of_readings(&self) -> anyhow::Result<u64> {
+        let series = self.data().join("series");
+        if series.is_dir() { measure::bytes_below(&series) } else { self.bytes_on_disk() }
+    }
+
     fn stop(&mut self) {
         let pid = self.child.id().to_string();
         let _asked = Command::new("kill").args(["-TERM", &pid]).status();
