@@ -32,9 +32,6 @@ export const startGoldenPath = (targetAnomalyRate: number) =>
     }),
   );
 
-export const readNotification = (id: string) =>
-  take(api.POST("/api/v1/notifications/{id}/read", { params: byId(id) }));
-
 export const FORMATS = { csv: "CSV", arrow: "Arrow" } as const;
 export type Format = keyof typeof FORMATS;
 

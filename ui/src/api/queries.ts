@@ -74,13 +74,6 @@ export const workQuery = queryOptions({
   staleTime: 60_000,
 });
 
-export const predictionsQuery = queryOptions({
-  queryKey: ["predictions"],
-  queryFn: ({ signal }) =>
-    take(api.GET("/api/v1/predictions", { params: { query: { limit: 100 } }, signal })),
-  staleTime: 60_000,
-});
-
 export const notificationsQuery = queryOptions({
   queryKey: ["notifications"],
   queryFn: ({ signal }) =>

@@ -21,7 +21,6 @@ type SharpField<T, K extends keyof T> = K extends "priority"
 
 export type Severity = Schema["Severity"];
 export type Quality = "good" | "uncertain" | "bad";
-export type Origin = Schema["Origin"];
 export type Role = Schema["Role"];
 
 /** One page of a list. `next` is there when there is more. */
@@ -35,9 +34,7 @@ export type ProblemBody = Schema["Problem"];
 /** CloudEvents 1.0 envelope; `data` is as its type says. */
 export type Envelope<T = unknown> = Omit<Schema["Event"], "data"> & { data: T };
 
-export type Me = Schema["Me"];
 export type Sensor = Schema["SensorView"];
-export type Bucket = Schema["BucketView"];
 export type Point = Schema["PointView"];
 export type Series = Schema["SeriesView"];
 
@@ -58,11 +55,9 @@ export type Verdict = Schema["Verdict"];
 export type WorkOrder = Sharp<Schema["WorkOrder"]>;
 export type Completion = Schema["CompleteBody"];
 
-export type AlertState = Schema["AlertState"];
 export type Alert = Sharp<Schema["Alert"]>;
 export type AlarmQuality = Schema["Quality"];
 
-export type IncidentState = Schema["IncidentState"];
 export type Incident = Sharp<Schema["Incident_String"]>;
 export type Lane = Schema["Lane"];
 export type TimelineEntry = Sharp<Schema["Entry"]>;
@@ -72,4 +67,3 @@ export type IncidentUpdate = Schema["UpdateBody"];
 export type Notification = Schema["Notification"];
 export type GoldenStep = Schema["Step"];
 export type GoldenRun = Schema["GoldenPath"];
-export type GoldenStart = Schema["GoldenStarted"];

@@ -12,7 +12,7 @@ import { ResolveDialog, ShelveDialog } from "../modules/incidents/dialogs";
 import { IncidentList } from "../modules/incidents/IncidentList";
 import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
-import { useKeys, useMayAct, useRange, useSite } from "../shell/hooks";
+import { useKeys, useMay, useRange, useSite } from "../shell/hooks";
 import { ALARM_VIEWS, type AlarmView } from "../shell/search";
 import { clock, count, plural, sensorName } from "../ui/format";
 import { useSteps } from "../ui/More";
@@ -241,7 +241,7 @@ function AlarmList(props: ListProps) {
   const steps = useSteps(shown);
   const phone = usePhone();
   const range = useRange();
-  const may = useMayAct();
+  const may = useMay("operator");
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [dialog, setDialog] = useState<"shelve" | "resolve" | null>(null);
   const actions = useAlarmActions(() => {

@@ -13,7 +13,7 @@ import { Verdicts } from "../modules/maintenance/Verdicts";
 import { WorkOrderCard } from "../modules/maintenance/WorkOrderCard";
 import { boardTitle, byAnswer, byUrgency } from "../modules/maintenance/words";
 import { Forecast } from "../modules/models/Forecast";
-import { useMayAct } from "../shell/hooks";
+import { useMay } from "../shell/hooks";
 import { decisionNo } from "../ui/format";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
@@ -52,7 +52,7 @@ export function Decisions() {
   const decisions = list.data?.items ?? NONE;
   const past = usePast(decisions);
   const [act, setAct] = useState<{ act: Act; reason: string; decision: Decision } | null>(null);
-  const mayAct = useMayAct();
+  const mayAct = useMay("operator");
   const answer = useAnswer(() => setAct(null));
 
   const waiting = decisions.filter((d) => d.state === "waiting").sort(byUrgency);
@@ -180,7 +180,7 @@ interface ChosenProps {
 }
 
 function Chosen({ decision, series, works, now, answer, onAct }: ChosenProps) {
-  const may = useMayAct();
+  const may = useMay("operator");
   const client = useQueryClient();
   const work = works.find((each) => each.decision_id === decision.decision_id);
   const messages = useQuery(notificationsQuery).data?.items ?? NONE;

@@ -26,7 +26,7 @@ import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
 import { Evidence as EvidencePicture } from "../modules/telemetry/Evidence";
 import { gistWords } from "../modules/telemetry/evidence";
-import { type May, useMayAct, useSite } from "../shell/hooks";
+import { type May, useMay, useSite } from "../shell/hooks";
 import {
   clockSeconds,
   decisionNo,
@@ -216,7 +216,7 @@ function IncidentHead({
 }) {
   const incident = tagged.value;
   const me = useQuery(meQuery).data;
-  const may = useMayAct();
+  const may = useMay("operator");
   const [dialog, setDialog] = useState<"dismiss" | "resolve" | null>(null);
   const update = useUpdate(tagged, () => setDialog(null));
   const open = isOpen(incident);
@@ -441,7 +441,7 @@ function NextActions({
   decisions: readonly Decision[];
   works: readonly WorkOrder[];
 }) {
-  const may = useMayAct();
+  const may = useMay("operator");
   const actions = [
     ackAction(incident, may),
     takeAction(incident),

@@ -5,7 +5,7 @@ import { startGoldenPath } from "../api/actions";
 import { decisionsQuery, runQuery, runsQuery } from "../api/queries";
 import type { Decision, GoldenRun } from "../api/types";
 import { GoldenPath, RunList } from "../modules/plant/GoldenPath";
-import { useMayAct } from "../shell/hooks";
+import { useMay } from "../shell/hooks";
 import { decisionNo } from "../ui/format";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
 import { PageHead, Panel } from "../ui/Panel";
@@ -97,7 +97,7 @@ function WaitLink({ run, decisions }: { run: GoldenRun; decisions: readonly Deci
 /** One primary button a page: the one that goes on with what is under way. */
 function Start({ onStarted, first }: { onStarted: (id: string) => void; first: boolean }) {
   const client = useQueryClient();
-  const may = useMayAct();
+  const may = useMay("operator");
   const [rate, setRate] = useState(String(RATE.usual));
   const value = Number(rate);
   const wrong = !(value >= RATE.least && value <= RATE.most);

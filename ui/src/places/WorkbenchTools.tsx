@@ -6,10 +6,11 @@ import type { Layout } from "../modules/telemetry/Stack";
 import { useKeys } from "../shell/hooks";
 import { WORKBENCH_LAYOUTS, WORKBENCH_SCALES } from "../shell/search";
 import { CopyButton } from "../ui/CopyButton";
-import { Dialog } from "../ui/Dialog";
+import { CloseButton, Dialog } from "../ui/Dialog";
 import { clock, clockSeconds, moment } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import type { YScale } from "../ui/plotParts";
+import { Snippet } from "../ui/Snippet";
 import { zoneWords } from "../ui/time";
 import { toast } from "../ui/toasts";
 
@@ -253,20 +254,12 @@ function ParquetDialog({ keys, window, onClose }: { keys: string[]; window: Wind
       wide
       foot={
         <>
-          <button type="button" className="btn quiet" onClick={onClose}>
-            Close <kbd className="hide-phone">Esc</kbd>
-          </button>
+          <CloseButton onClick={onClose} />
           <CopyButton text={text} what="Parquet command" />
         </>
       }
     >
-      <pre
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways
-        tabIndex={0}
-        className="snippet"
-      >
-        <code>{text}</code>
-      </pre>
+      <Snippet>{text}</Snippet>
     </Dialog>
   );
 }

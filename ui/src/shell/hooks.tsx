@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } from "react";
 import { meQuery, sensorsQuery, type Window } from "../api/queries";
-import { currentKey, onKeyChange } from "../api/session";
 import type { EventStream, StreamState } from "../api/stream";
 import type { Role, Sensor } from "../api/types";
 import { useNow } from "../ui/time";
@@ -16,33 +15,15 @@ export function useStream(): StreamState {
   return useSyncExternalStore(stream.subscribe, stream.snapshot);
 }
 
-export function useHasKey(): boolean {
-  return useSyncExternalStore(onKeyChange, () => currentKey() !== null);
-}
-
 export interface May {
   ok: boolean;
   /** Why not, as a short sentence beside the button that is off. */
   why: string | null;
 }
 
-const ACTING = new Set(["operator", "engineer", "admin"]);
-
-/** Whether this person may change something now. */
-export function useMayAct(): May {
-  const me = useQuery(meQuery);
-  const stream = useStream();
-  if (stream.status === "lost") return { ok: false, why: "needs a live connection" };
-  if (!me.data) return { ok: false, why: null };
-  if (!me.data.role) return { ok: false, why: "needs a key: enter one in the account corner" };
-  if (!ACTING.has(me.data.role))
-    return { ok: false, why: `needs the role operator; yours is ${me.data.role}` };
-  return { ok: true, why: null };
-}
-
 const RANK: readonly Role[] = ["viewer", "operator", "engineer", "admin"];
 
-/** The same for what needs a certain role. */
+/** Whether this person may do now what needs a certain role. */
 export function useMay(need: Role): May {
   const me = useQuery(meQuery);
   const stream = useStream();

@@ -69,3 +69,12 @@ export function CancelButton({ onClick }: { onClick: () => void }) {
     </button>
   );
 }
+
+/** For what was only looked at. */
+export function CloseButton({ onClick }: { onClick: () => void }) {
+  return (
+    <button type="button" className="btn quiet" onClick={onClick}>
+      Close <kbd className="hide-phone">Esc</kbd>
+    </button>
+  );
+}

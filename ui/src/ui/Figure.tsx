@@ -1,4 +1,5 @@
 import { type ReactNode, useCallback, useId, useLayoutEffect, useRef, useState } from "react";
+import { Scroll } from "./Scroll";
 
 export interface TableView {
   columns: { name: string; right?: boolean }[];
@@ -7,8 +8,7 @@ export interface TableView {
 
 export function DataTable({ view, label }: { view: TableView; label: string }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section className="scroll" tabIndex={0} aria-label={label}>
+    <Scroll label={label}>
       <table className="tbl">
         <thead>
           <tr>
@@ -35,7 +35,7 @@ export function DataTable({ view, label }: { view: TableView; label: string }) {
           ))}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   );
 }
 

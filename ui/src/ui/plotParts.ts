@@ -163,7 +163,7 @@ export function eventHeads(plot: uPlot, marks: readonly Mark[], view: TimeView, 
 }
 
 /** Text on a plot, with a rim of the ground so that lines do not run through it. */
-export function onGround(ctx: CanvasRenderingContext2D, text: string, x: number, y: number, ink: Ink) {
+function onGround(ctx: CanvasRenderingContext2D, text: string, x: number, y: number, ink: Ink) {
   ctx.setLineDash([]);
   ctx.lineJoin = "round";
   ctx.lineWidth = 4 * devicePixelRatio;

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { anomalyQuery } from "../../api/queries";
 import type { Alert, Incident } from "../../api/types";
-import { Dialog } from "../../ui/Dialog";
+import { CloseButton, Dialog } from "../../ui/Dialog";
 import { alarmNo, clock, clockSeconds, duration, incidentNo, moment, sensorName } from "../../ui/format";
 import { PRIORITY_NAME } from "../../ui/Glyph";
 import { Loading, ProblemNote } from "../../ui/Note";
@@ -48,9 +48,7 @@ export function AlarmDrawer({ alert, incident, now, may, onAck, onClose }: Props
       drawer
       foot={
         <>
-          <button type="button" className="btn quiet" onClick={onClose}>
-            Close <kbd className="hide-phone">Esc</kbd>
-          </button>
+          <CloseButton onClick={onClose} />
           {unseen(alert) ? (
             <button
               type="button"

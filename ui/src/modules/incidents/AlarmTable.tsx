@@ -15,6 +15,7 @@ import {
 import { Glyph } from "../../ui/Glyph";
 import { OriginTag } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
+import { Scroll } from "../../ui/Scroll";
 import { Spark } from "../../ui/svg";
 import { valueAndLimit, whatToDo, whyOf } from "./model";
 import { stands, unseen } from "./standing";
@@ -93,8 +94,7 @@ export function AlarmTable({
   onOpen,
 }: Props) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section className="scroll" tabIndex={0} aria-label="Alarms table">
+    <Scroll label="Alarms table">
       <table className="tbl alarms">
         <thead>
           <tr>
@@ -196,7 +196,7 @@ export function AlarmTable({
           })}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   );
 }
 

@@ -5,6 +5,7 @@ import { Glyph } from "../../ui/Glyph";
 import { useSteps } from "../../ui/More";
 import { usePhone } from "../../ui/media";
 import { Empty } from "../../ui/Note";
+import { Scroll } from "../../ui/Scroll";
 import { Words } from "../../ui/Words";
 
 const STATE: Record<Incident["state"], string> = {
@@ -26,8 +27,7 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
   }
   if (phone) return <IncidentCards incidents={shown} more={more} now={now} />;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section className="scroll" tabIndex={0} aria-label="Incidents table">
+    <Scroll label="Incidents table">
       <table className="tbl">
         <thead>
           <tr>
@@ -81,7 +81,7 @@ export function IncidentList({ incidents, now }: { incidents: readonly Incident[
       </table>
       {more}
       <p className="sr">{plural(incidents.length, "incident")}</p>
-    </section>
+    </Scroll>
   );
 }
 

@@ -4,6 +4,7 @@ import { DataTable } from "../../ui/Figure";
 import { clockSeconds, duration, moment, readable, sentence, shortId } from "../../ui/format";
 import { Tick } from "../../ui/Icon";
 import { Panel } from "../../ui/Panel";
+import { Scroll } from "../../ui/Scroll";
 import { Words } from "../../ui/Words";
 
 const CLASS: Record<GoldenStep["status"], string> = {
@@ -156,8 +157,7 @@ interface RunsProps {
 export function RunList({ runs, chosen, now, onChoose }: RunsProps) {
   return (
     <Panel title="Runs" meta="newest first">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section className="scroll" tabIndex={0} aria-label="Runs table">
+      <Scroll label="Runs table">
         <table className="tbl">
           <thead>
             <tr>
@@ -196,7 +196,7 @@ export function RunList({ runs, chosen, now, onChoose }: RunsProps) {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </Panel>
   );
 }

@@ -4,6 +4,7 @@ import { type Agent, agentsQuery } from "../../api/sources";
 import { age, moment } from "../../ui/format";
 import { Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
+import { Scroll } from "../../ui/Scroll";
 import { useNow } from "../../ui/time";
 
 const SHOWN = 8;
@@ -44,8 +45,7 @@ export function Agents() {
       ) : null}
       {list.isPending ? <Loading what="Reading agents" /> : null}
       {agents.length > 0 ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-        <section className="scroll" tabIndex={0} aria-label="Agents table">
+        <Scroll label="Agents table">
           <table className="tbl">
             <thead>
               <tr>
@@ -103,7 +103,7 @@ export function Agents() {
               ))}
             </tbody>
           </table>
-        </section>
+        </Scroll>
       ) : null}
       {agents.length > SHOWN ? (
         <p className="in cap">

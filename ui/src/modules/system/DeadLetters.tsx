@@ -6,6 +6,7 @@ import { CancelButton, Dialog } from "../../ui/Dialog";
 import { moment, plural, shortId } from "../../ui/format";
 import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
+import { Snippet } from "../../ui/Snippet";
 import { useNow } from "../../ui/time";
 import { toast } from "../../ui/toasts";
 
@@ -70,13 +71,7 @@ export function DeadLetters() {
                 <summary>
                   Event<span className="sr"> of {title(letter)}</span>
                 </summary>
-                <pre
-                  // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
-                  tabIndex={0}
-                  className="snippet"
-                >
-                  <code>{JSON.stringify(letter.event, null, 2)}</code>
-                </pre>
+                <Snippet>{JSON.stringify(letter.event, null, 2)}</Snippet>
               </details>
             </div>
             <button

@@ -9,6 +9,8 @@ import { day, duration } from "../../ui/format";
 import { Icon } from "../../ui/Icon";
 import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
+import { Scroll } from "../../ui/Scroll";
+import { Snippet } from "../../ui/Snippet";
 import { useNow } from "../../ui/time";
 import { toast } from "../../ui/toasts";
 
@@ -60,8 +62,7 @@ export function Keys() {
         </Empty>
       ) : null}
       {keys.length > 0 ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-        <section className="scroll keylist" tabIndex={0} aria-label="Keys table">
+        <Scroll label="Keys table" className="keylist">
           <table className="tbl">
             <thead>
               <tr>
@@ -105,7 +106,7 @@ export function Keys() {
               ))}
             </tbody>
           </table>
-        </section>
+        </Scroll>
       ) : null}
       {may.ok ? (
         <div className="in no-line">
@@ -147,9 +148,7 @@ function MakeDialog({ onClose }: { onClose: () => void }) {
           </button>
         }
       >
-        <pre className="snippet">
-          <code>{made.secret}</code>
-        </pre>
+        <Snippet>{made.secret}</Snippet>
         <div>
           <CopyButton text={made.secret} what="the key" />
         </div>

@@ -1,8 +1,9 @@
 import type { Window } from "../../api/queries";
 import type { Anomaly } from "../../api/types";
-import { Dialog } from "../../ui/Dialog";
+import { CloseButton, Dialog } from "../../ui/Dialog";
 import { clockSeconds, duration, moment, number, quantity, sensorName } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
+import { Scroll } from "../../ui/Scroll";
 import { Evidence } from "./Evidence";
 import { aboutTime, concerns } from "./evidence";
 
@@ -42,8 +43,7 @@ export function AnomalyList({ anomalies, now, onOpen }: Props) {
           : "surest first"
       }
     >
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section className="scroll" tabIndex={0} aria-label="Anomalies table">
+      <Scroll label="Anomalies table">
         <table className="tbl">
           <thead>
             <tr>
@@ -97,7 +97,7 @@ export function AnomalyList({ anomalies, now, onOpen }: Props) {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </Panel>
   );
 }
@@ -109,11 +109,7 @@ export function AnomalyDrawer({ anomaly, onClose }: { anomaly: Anomaly; onClose:
       lead={`${anomaly.severity}, ${anomaly.state}`}
       onClose={onClose}
       drawer
-      foot={
-        <button type="button" className="btn quiet" onClick={onClose}>
-          Close <kbd className="hide-phone">Esc</kbd>
-        </button>
-      }
+      foot={<CloseButton onClick={onClose} />}
     >
       <Evidence anomaly={anomaly} />
     </Dialog>

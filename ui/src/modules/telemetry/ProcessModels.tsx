@@ -4,6 +4,7 @@ import { useMay } from "../../shell/hooks";
 import { assetName, moment, number, ownName, percent, plural, sensorName } from "../../ui/format";
 import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
+import { Scroll } from "../../ui/Scroll";
 import { useNow } from "../../ui/time";
 import { toast } from "../../ui/toasts";
 
@@ -63,8 +64,7 @@ export function ProcessModels() {
         </Empty>
       ) : null}
       {models.length > 0 ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-        <section className="scroll" tabIndex={0} aria-label="Process models table">
+        <Scroll label="Process models table">
           <table className="tbl">
             <thead>
               <tr>
@@ -86,7 +86,7 @@ export function ProcessModels() {
               ))}
             </tbody>
           </table>
-        </section>
+        </Scroll>
       ) : null}
     </Panel>
   );

@@ -5,6 +5,7 @@ import { moment } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
 import { pointsOf } from "../../ui/points";
+import { Scroll } from "../../ui/Scroll";
 import { Spark } from "../../ui/svg";
 import { useNow } from "../../ui/time";
 import { calmWords, orderWorst, type Trouble, type UnitHealth } from "./units";
@@ -27,8 +28,7 @@ export function UnitsTable({ units, series, window, rangeLabel }: Props) {
   const rest = units.length - shown.length;
   return (
     <Panel title="Units" meta={rest > 0 ? `worst ${shown.length} of ${units.length}` : "worst first"}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section className="scroll" tabIndex={0} aria-label="Units table">
+      <Scroll label="Units table">
         <table className="tbl">
           <thead>
             <tr>
@@ -69,7 +69,7 @@ export function UnitsTable({ units, series, window, rangeLabel }: Props) {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </Panel>
   );
 }

@@ -11,7 +11,7 @@ const BUCKETS = 60;
 const NONE: never[] = [];
 
 /** From the lowest to the highest reading; null where none are kept. */
-export function normalOf(series: Series | undefined): { low: number; high: number } | null {
+function normalOf(series: Series | undefined): { low: number; high: number } | null {
   const filled = (series?.buckets ?? []).filter((bucket) => bucket.count > 0);
   if (filled.length === 0) return null;
   return {

@@ -1,3 +1,5 @@
+import { Snippet } from "../../../ui/Snippet";
+
 interface SnippetBoxProps<T extends string> {
   /** What the choices are kinds of. */
   legend: string;
@@ -25,13 +27,7 @@ export function SnippetBox<T extends string>({
           </button>
         ))}
       </fieldset>
-      <pre
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways
-        tabIndex={0}
-        className="snippet"
-      >
-        <code>{text}</code>
-      </pre>
+      <Snippet>{text}</Snippet>
     </>
   );
 }

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { removeSource, type Source, startSource, stopSource } from "../../../api/sources";
 import { useMay } from "../../../shell/hooks";
-import { CancelButton, Dialog } from "../../../ui/Dialog";
+import { CancelButton, CloseButton, Dialog } from "../../../ui/Dialog";
 import { DataTable, Picture, TableToggle } from "../../../ui/Figure";
 import { age, clock, duration, moment, plural, sentence } from "../../../ui/format";
 import { Icon } from "../../../ui/Icon";
@@ -32,11 +32,7 @@ export function SourceDrawer({ source, onClose, onEdit, onRemoved }: Props) {
         lead={`${protocolName(source.protocol)} · ${source.kind === "agent" ? "an agent that calls our door" : "a connector that goes out and reads"}`}
         onClose={onClose}
         drawer
-        foot={
-          <button type="button" className="btn quiet" onClick={onClose}>
-            Close <kbd className="hide-phone">Esc</kbd>
-          </button>
-        }
+        foot={<CloseButton onClick={onClose} />}
       >
         <div className="rowf wrap between">
           <span className="tag">

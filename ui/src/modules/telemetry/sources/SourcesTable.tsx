@@ -4,6 +4,7 @@ import { age, moment } from "../../../ui/format";
 import { useSteps } from "../../../ui/More";
 import { Empty } from "../../../ui/Note";
 import { Panel } from "../../../ui/Panel";
+import { Scroll } from "../../../ui/Scroll";
 import { Spark } from "../../../ui/svg";
 import { useNow } from "../../../ui/time";
 import { adviceFor } from "./advice";
@@ -73,8 +74,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
   }
   return (
     <Panel title="Sources" meta={`${sources.length}, worst first`} id="sources">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section className="scroll" tabIndex={0} aria-label="Sources table">
+      <Scroll label="Sources table">
         <table className="tbl sources">
           <thead>
             <tr>
@@ -107,7 +107,7 @@ export function SourcesTable({ sources, onOpen, onAdd, may }: Props) {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
       {more}
     </Panel>
   );

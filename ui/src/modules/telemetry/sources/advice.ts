@@ -3,7 +3,7 @@ import type { Source } from "../../../api/sources";
 import { age, plural } from "../../../ui/format";
 import { isCalm } from "./model";
 
-export interface Advice {
+interface Advice {
   what: string;
   /** What somebody can do; empty where nothing is to be done. */
   fix: string;
