@@ -74,7 +74,7 @@ async fn an_anomaly_of_a_sensor_is_judged_again_alike() {
         assert!(series.hindrance.is_none());
         assert!(!restarted || series.replayed_after.is_some(), "from the state written at the end");
         let judged = series.again.unwrap();
-        let last = judged.readings.last().unwrap();
+        let last = *judged.readings.last().unwrap();
         assert_eq!(last.point.at, series.onset.finding.evidence.until);
         assert!(last.score >= crate::service::SCORE_THRESHOLD);
         let shares: f64 = judged.aspects.iter().map(|(_, share)| share).sum();
@@ -84,7 +84,7 @@ async fn an_anomaly_of_a_sensor_is_judged_again_alike() {
         // A reading from before that comes now was no part of what was judged then.
         let late = Reading {
             sensor: SensorKey::new(SENSOR).unwrap(),
-            at: START.plus(Duration::from_millis(1_259_500)),
+            at: last.point.at.minus(Duration::from_millis(500)),
             value: 4.2,
             quality: Quality::Good,
             unit: None,
