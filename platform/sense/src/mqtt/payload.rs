@@ -1,10 +1,10 @@
-use kernel::{Quality, Reading, Reason, Timestamp};
+use kernel::{Quality, Reading, Reason, SensorKey, Timestamp};
 
 use super::measures;
 use super::topics::TopicKey;
 use crate::line::{KeyMapping, Precision};
 use crate::rows::excerpt;
-use crate::{Rows, json, line};
+use crate::{Rows, json, line, parse_time};
 
 /// Bytes of one message; larger ones are refused by name.
 const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
@@ -67,6 +67,11 @@ fn plain(text: &[u8], key: &TopicKey, now: Timestamp) -> Rows {
     let TopicKey::Named(sensor) = key else {
         return refusal("topic", "a plain number needs a topic that names its sensor");
     };
+    // The text of a program in C may end as such texts do.
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    if let Some(rows) = std::str::from_utf8(text).ok().and_then(|text| put(text, sensor)) {
+        return rows;
+    }
     let shown = || excerpt(&String::from_utf8_lossy(text), 40);
     let number = match text {
         b"true" => Some(1.0),
@@ -85,9 +90,52 @@ fn plain(text: &[u8], key: &TopicKey, now: Timestamp) -> Rows {
     }
 }
 
+/// `time:value` or `time:value:value…`, seconds since 1970, as collectd says it (its plugin `mqtt`,
+/// the form of its command `PUTVAL`). `None` for what has another form. A rate that is not known
+/// yet is `nan`: there is no value.
+fn put(text: &str, sensor: &SensorKey) -> Option<Rows> {
+    let (time, values) = text.split_once(':')?;
+    let seconds = time.parse::<f64>().ok().filter(|seconds| *seconds >= SECONDS_MIN)?;
+    let at = parse_time(time).filter(|_| seconds.is_finite())?;
+    let values: Vec<f64> =
+        values.split(':').map(|value| value.parse().ok()).collect::<Option<_>>()?;
+    let mut rows = Rows::default();
+    for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+        let sensor = if values.len() == 1 {
+            Ok(sensor.clone())
+        } else {
+            SensorKey::new(&format!("{sensor}/{}", value_name(sensor, values.len(), index)))
+        };
+        match sensor {
+            Ok(_) if value.is_infinite() => rows.refuse(index, "value", "not finite"),
+            Ok(sensor) => {
+                let quality = Quality::Good;
+                rows.take(index, Reading { sensor, at, value: *value, quality, unit: None });
+            }
+            Err(error) => rows.refuse(index, "sensor", error.to_string()),
+        }
+    }
+    Some(rows)
+}
+
+/// A number before the colon that is smaller is no time of our days.
+const SECONDS_MIN: f64 = 1e9;
+
+/// What collectd's types call their values (types.db, the common ones); others are counted from 1.
+fn value_name(sensor: &SensorKey, count: usize, index: usize) -> String {
+    let last = sensor.as_str().rsplit('/').next().unwrap_or_default();
+    let kind = last.split('-').next().unwrap_or_default();
+    let names: &[&str] = match count {
+        2 if kind.starts_with("if_") => &["rx", "tx"],
+        2 if kind.starts_with("disk_") => &["read", "write"],
+        3 if kind == "load" => &["shortterm", "midterm", "longterm"],
+        _ => &[],
+    };
+    names.get(index).map_or_else(|| (index + 1).to_string(), |name| (*name).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use kernel::SensorKey;
 
     use super::*;
     use proptest::prelude::*;
@@ -131,6 +179,35 @@ mod tests {
             assert_eq!((rows.readings.len(), rows.refused_total), (0, 1));
             assert_eq!(rows.refused[0].field, "payload");
         }
+    }
+
+    #[test]
+    fn collectd_says_the_time_before_the_values() {
+        let said = |topic: &str, payload: &str| -> Vec<(String, i64, f64)> {
+            let key = TopicKey::Named(SensorKey::new(topic).unwrap());
+            let rows = take(payload, &key, false);
+            assert_eq!(rows.refused_total, 0, "{:?}", rows.refused);
+            let readings = rows.readings.into_iter();
+            readings.map(|r| (r.sensor.as_str().to_owned(), r.at.as_micros(), r.value)).collect()
+        };
+        let one = said("s/p-7/memory/memory-free", "1795299099.488:8.5\0");
+        assert_eq!(one, [("s/p-7/memory/memory-free".to_owned(), 1_795_299_099_488_000, 8.5)]);
+        let keys = |topic, payload| -> Vec<String> {
+            said(topic, payload).into_iter().map(|(key, _, _)| key).collect()
+        };
+        assert_eq!(
+            keys("s/p-7/load/load", "1795299099:1:2:3"),
+            ["s/p-7/load/load/shortterm", "s/p-7/load/load/midterm", "s/p-7/load/load/longterm"]
+        );
+        assert_eq!(
+            keys("s/p-7/net/if_octets-eth0", "1795299099:1:2"),
+            ["s/p-7/net/if_octets-eth0/rx", "s/p-7/net/if_octets-eth0/tx"]
+        );
+        assert_eq!(keys("s/p-7/x/own", "1795299099:nan:2"), ["s/p-7/x/own/2"]);
+        // A time of day is no time and value.
+        assert_eq!(take("12:30", &named(), false).refused[0].field, "payload");
+        assert_eq!(take("1795299099:x", &named(), false).refused_total, 1);
+        assert_eq!(take("1795299099:inf", &named(), false).refused_total, 1);
     }
 
     #[test]
