@@ -42,18 +42,20 @@ export function storeFacts(
       name: "Kept",
       value: `${bytes(Number(size))} of ${plural(Number(sensors), "sensor")}`,
     });
+  const accepted = metrics?.get("plainview_readings_accepted_total");
+  const sealed = metrics?.get("series_sealed_readings_total");
+  // A young store has most of its readings in the log, where each takes many times as much.
+  const young = (sealed ?? 0) < (accepted ?? 0) / 2;
   if (flow?.bytes_per_reading != null)
     facts.push({
       name: "One reading takes",
-      value: `${flow.bytes_per_reading.toFixed(2)} bytes${flow.bytes_per_reading > PACKED_MOST ? " until packed" : ""}`,
+      value: `${flow.bytes_per_reading.toFixed(2)} bytes${young && flow.bytes_per_reading > PACKED_MOST ? " until packed" : ""}`,
     });
   if (!metrics) return facts;
   const commit = mean(metrics, "series_commit_seconds");
   if (commit) facts.push({ name: "A batch is on disk after", value: commit });
-  const accepted = metrics.get("plainview_readings_accepted_total");
   if (accepted !== undefined)
     facts.push({ name: "Taken since the start", value: `${whole(accepted)} readings` });
-  const sealed = metrics.get("series_sealed_readings_total");
   if (sealed !== undefined) facts.push({ name: "Packed into blocks", value: `${whole(sealed)} readings` });
   const seal = mean(metrics, "series_seal_seconds");
   if (seal)
