@@ -6,6 +6,7 @@ mod cli;
 mod compose;
 mod config;
 mod logging;
+mod memory;
 mod platform;
 mod recordings;
 mod serve;
@@ -14,9 +15,7 @@ mod sources;
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::refuse_huge_pages();
     cli::run(config::environ())
 }

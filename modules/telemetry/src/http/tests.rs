@@ -178,6 +178,31 @@ async fn line_protocol_names_bad_lines_and_keeps_good_ones() {
 }
 
 #[tokio::test]
+async fn known_new_and_faulty_lines_of_one_body_meet_in_one_answer() {
+    let api = Api::new(UnknownSensors::Auto).await;
+    assert_eq!(
+        api.write("?precision=s", "m,site=n,asset=a value=1,s=\"x\" 1700000000\n").await.status,
+        204
+    );
+    let body = "m,site=n,asset=a value=2 1700000001\n\
+                m,site=n,asset=b value=3,s=\"x y\" 1700000001\n\
+                m,site=n,asset=a value=4 -99999999999\n\
+                m,site=n,asset=b value= 1700000002\n\
+                m,site=n,asset=a value=5 1700000003\n";
+    let answer = api.write("?precision=s", body).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert_eq!(answer.fields(), ["line 3: timestamp", "line 4: value"], "{}", answer.text);
+    assert_eq!(answer.json()["accepted"], 3);
+    // Of two readings of one time the later line is the last, whichever way it is read.
+    let body = "m,site=n,asset=a value=6 1700000004\nm,asset=a,site=n value=7 1700000004\n";
+    assert_eq!(api.write("?precision=s", body).await.status, 204);
+    let csv =
+        api.get("/sensors/readings?sensor=n/a/m&format=csv&from=2023-11-14&to=2023-11-16").await;
+    let values = csv.text.lines().skip(1).map(|line| line.split(',').nth(2).unwrap_or_default());
+    assert_eq!(values.collect::<Vec<_>>(), ["1", "2", "5", "7"], "{}", csv.text);
+}
+
+#[tokio::test]
 async fn readings_come_raw_in_buckets_and_as_csv() {
     let api = Api::new(UnknownSensors::Auto).await;
     let rows: Vec<String> = (0..120)

@@ -1,8 +1,9 @@
 //! From looked-up readings to a durable batch: what every door ends in.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use kernel::{CorrelationId, Quality, Timestamp};
+use kernel::{CorrelationId, Quality, Reading, Timestamp};
 use sense::line::{self, KnownRows, Precision};
 use sense::{Delivery, Origin, Receipt, Rows, SourceId};
 use store::series::{Batch, Point, SeriesId};
@@ -33,7 +34,7 @@ impl Head {
         }
     }
 
-    fn with(self, readings: Vec<kernel::Reading>) -> Delivery {
+    fn with(self, readings: Vec<Reading>) -> Delivery {
         let Self { source, origin, correlation, received } = self;
         Delivery { source, origin, correlation, received, readings }
     }
@@ -170,15 +171,18 @@ impl Telemetry {
             lines.read(body, precision, head.received)
         };
         if rest.is_empty() {
-            return self.take_known(&known, head).await;
+            return self.take_known(&known, head, Rows::default()).await;
         }
-        // A body with a line of another kind is read in one way, so that the order of its lines
-        // decides which of two readings of one time is the last.
-        let lines = body.split(|byte| *byte == b'\n').enumerate();
-        let lines = lines.map(|(index, line)| (index + 1, line.trim_ascii()));
-        let (mut rows, written) =
-            line::parse_lines(lines, precision, &self.settings.mapping, head.received);
-        let delivery = head.with(std::mem::take(&mut rows.readings));
+        let mapping = &self.settings.mapping;
+        let mut read = line::parse_lines(rest.iter().copied(), precision, mapping, head.received);
+        let apart = !self.share_a_sensor(&known, &read.0.readings);
+        if !apart {
+            let lines = body.split(|byte| *byte == b'\n').enumerate();
+            let lines = lines.map(|(index, line)| (index + 1, line.trim_ascii()));
+            read = line::parse_lines(lines, precision, mapping, head.received);
+        }
+        let (mut rows, written) = read;
+        let delivery = head.clone().with(std::mem::take(&mut rows.readings));
         let is_new = |row: &usize| rest.binary_search_by_key(row, |(number, _)| *number).is_ok();
         let fresh = delivery.readings.iter().zip(&rows.rows).zip(&written);
         let fresh: Vec<_> = fresh
@@ -187,24 +191,41 @@ impl Telemetry {
             .collect();
         let receipt = self.take(delivery, &[]).await?;
         self.learn(&fresh);
-        Ok((rows, receipt))
+        if !apart {
+            return Ok((rows, receipt));
+        }
+        let (rows, rest) = self.take_known(&known, head, rows).await?;
+        let accepted = receipt.accepted + rest.accepted;
+        Ok((rows, Receipt { accepted, offset: rest.offset.or(receipt.offset), ..receipt }))
+    }
+
+    /// Whether a sensor stands in both: then the order of the lines decides which of two readings
+    /// of one time is the last, and they must be read in one way.
+    fn share_a_sensor(&self, known: &KnownRows, others: &[Reading]) -> bool {
+        if known.handle.is_empty() {
+            return false;
+        }
+        let others = self.registry.find(others.iter().map(|reading| &reading.sensor));
+        let others: HashSet<u32> = others.iter().flatten().map(|entry| entry.id.0).collect();
+        !others.is_empty() && known.handle.iter().any(|handle| others.contains(handle))
     }
 
     async fn take_known(
         &self,
         known: &KnownRows,
         head: Head,
+        mut rows: Rows,
     ) -> Result<(Rows, Receipt), TelemetryError> {
-        let mut rows = Rows::default();
+        let refused_before = rows.refused_total;
         let mut intake = self.intake(&head, known.at.len());
         // Sensor by sensor, each in the order of its lines: so they are judged, kept and sealed.
-        let mut order: Vec<(u32, u32)> = known.handle.iter().copied().zip(0..).collect();
-        order.sort();
+        let order = known.by_handle();
+        let handle = |row: &u32| known.handle[*row as usize];
         let mut refused = Vec::new();
         self.registry.with_ids(|by_id| {
-            for run in order.chunk_by(|(a, _), (b, _)| a == b) {
-                let points = run.iter().map(|(_, row)| (*row, point(known, *row)));
-                match by_id.get(run[0].0 as usize) {
+            for run in order.chunk_by(|a, b| handle(a) == handle(b)) {
+                let points = run.iter().map(|row| (*row, point(known, *row)));
+                match by_id.get(handle(&run[0]) as usize) {
                     Some(Some(entry)) => {
                         intake.offer_all(entry, points, |row, fault| refused.push((row, fault)));
                     }
@@ -219,7 +240,8 @@ impl Telemetry {
         }
         let newest_at = intake.newest_at();
         let (accepted, offset) = self.store(intake).await?;
-        self.sources.heard(&head.source, head.received, (accepted, rows.refused_total), newest_at);
+        let refused = rows.refused_total - refused_before;
+        self.sources.heard(&head.source, head.received, (accepted, refused), newest_at);
         Ok((rows, Receipt { accepted, refused: Vec::new(), offset }))
     }
 

@@ -1,0 +1,16 @@
+//! How the process asks for memory.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Takes memory in small pages only. The allocator asks for huge ones, and the kernel clears two
+/// megabytes where a few kilobytes are used: a seventh of the work of taking readings in, and a
+/// quarter more memory.
+///
+/// Without it everything works, only slower, so a refusal is told and no more.
+pub(crate) fn refuse_huge_pages() -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::thread::disable_transparent_huge_pages(true).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    false
+}
