@@ -69,6 +69,16 @@ impl TestDatabase {
         &self.url
     }
 
+    /// Runs a statement on a connection of its own.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn execute(&self, statement: &str) -> Result<(), TestkitError> {
+        let conn = Database::connect(&self.url).await?;
+        conn.execute_unprepared(statement).await?;
+        Ok(conn.close().await?)
+    }
+
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         matches!(self.place, Place::Server { .. })

@@ -156,6 +156,11 @@ impl Plainview {
         begun.elapsed()
     }
 
+    /// Does something to the records behind the process' back.
+    pub(crate) async fn sql(&self, statement: &str) {
+        self.database.execute(statement).await.unwrap();
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }

@@ -7,11 +7,11 @@ use crate::sources::{Peer, connect, free_port, latest, source};
 
 const ID: &str = "modbus_tcp/plant";
 
-fn start(port: u16) -> Peer {
+pub(crate) fn start(port: u16) -> Peer {
     Peer::start("modbus_server.py", &[&port.to_string()])
 }
 
-fn settings(port: u16, device: &Peer) -> Value {
+pub(crate) fn settings(port: u16, device: &Peer) -> Value {
     json!({
         "host": "127.0.0.1", "port": port, "interval_ms": 200, "timeout_ms": 500,
         "registers": device.hello["registers"],

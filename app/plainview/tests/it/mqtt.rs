@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::{FaultProxy, Faults, Path as Way};
 
 use crate::harness::{DEADLINE, Plainview, Setup};
-use crate::sources::{connect, latest, source};
+use crate::sources::{connect, free_port, latest, source};
 
 const READINGS: u64 = 10_000;
 const EPOCH_MS: u64 = 1_767_225_600_000;
@@ -24,18 +24,28 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| "allow_anonymous true\n".to_owned())
+    }
+
+    /// With lines of settings for its listener, which may name files in the folder it is given.
+    pub(crate) fn start_with(settings: impl FnOnce(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
+        let settings = settings(dir.path());
         std::fs::write(
             dir.path().join("conf"),
             format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n\
-                 persistence_location {}/\nmax_queued_messages 0\nmax_inflight_messages 200\n",
+                "user root\npersistence true\npersistence_location {}/\nmax_queued_messages 0\n\
+                 max_inflight_messages 200\nlistener {port} 127.0.0.1\n{settings}",
                 dir.path().display()
             ),
         )
         .unwrap();
         Self { child: run(dir.path()), port, dir }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     fn stop(&mut self) {
@@ -45,7 +55,7 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         self.child = run(self.dir.path());
     }

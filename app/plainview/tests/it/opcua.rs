@@ -10,7 +10,7 @@ use crate::sources::{Peer, connect, free_port, latest, source};
 
 const ID: &str = "opc_ua/plant";
 
-fn start(port: u16, folder: &Path, mode: &str, first: u64) -> Peer {
+pub(crate) fn start(port: u16, folder: &Path, mode: &str, first: u64) -> Peer {
     start_with(port, folder, mode, first, 0)
 }
 
@@ -19,7 +19,13 @@ fn start_with(port: u16, folder: &Path, mode: &str, first: u64, tanks: u64) -> P
     Peer::start("opcua_server.py", &[&port, folder.to_str().unwrap(), mode, &first, &tanks])
 }
 
-fn open_settings(server: &Peer) -> Value {
+/// A server that tells its clients another port than its own.
+pub(crate) fn start_behind(named: u16, port: u16, folder: &Path) -> Peer {
+    let (port, named) = (port.to_string(), named.to_string());
+    Peer::start("opcua_server.py", &[&port, folder.to_str().unwrap(), "open", "0", "0", &named])
+}
+
+pub(crate) fn open_settings(server: &Peer) -> Value {
     json!({
         "endpoint": server.hello["endpoint"], "security": "none", "mode": "none",
         "sampling_ms": 0, "publishing_ms": 100, "repeat_s": 2,
@@ -52,7 +58,7 @@ async fn counts(plainview: &Plainview) -> Vec<u64> {
 }
 
 /// Waits until every count from the first to at least `last` is there.
-async fn without_gap(plainview: &Plainview, last: u64) {
+pub(crate) async fn without_gap(plainview: &Plainview, last: u64) {
     plainview
         .until(DEADLINE, &format!("every count up to {last}"), async |it| {
             let counts = counts(it).await;
@@ -151,6 +157,19 @@ async fn levels(plainview: &Plainview, tank: u64, first: u64) -> Option<usize> {
     Some(recorded.len())
 }
 
+/// Waits until every level from `first` on is stored of every tank, and no more of them.
+async fn all_levels(plainview: &Plainview, first: u64) {
+    for tank in 0..TANKS {
+        plainview
+            .until(DEADLINE, &format!("every level of tank {tank}"), async |it| {
+                let found = levels(it, tank, first).await?;
+                assert!(found <= RECORDED as usize, "{found} of tank {tank}");
+                (found == RECORDED as usize).then_some(())
+            })
+            .await;
+    }
+}
+
 /// Kills Plainview, lets the server record meanwhile, and starts Plainview again.
 async fn missed(plainview: &mut Plainview, server: &mut Peer, folder: &Path, first: u64) {
     plainview.kill();
@@ -158,9 +177,7 @@ async fn missed(plainview: &mut Plainview, server: &mut Peer, folder: &Path, fir
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     server.tell(&format!("record {RECORDED} {first}"));
     let recorded = folder.join(format!("recorded-{first}"));
-    plainview
-        .until(DEADLINE, "recorded", async |_| recorded.exists().then_some(()))
-        .await;
+    plainview.until(DEADLINE, "recorded", async |_| recorded.exists().then_some(())).await;
     plainview.launch().await;
 }
 
@@ -186,16 +203,12 @@ async fn the_gaps_of_many_nodes_are_read_together() {
     let view = source(&plainview, ID, "filled the gaps", filled).await;
     let requests = detail(&view, "history requests");
     assert!((1..TANKS).contains(&requests), "{requests} requests for {TANKS} nodes: {view}");
-    for tank in 0..TANKS {
-        assert_eq!(levels(&plainview, tank, 10_000).await, Some(RECORDED as usize), "{tank}");
-    }
+    all_levels(&plainview, 10_000).await;
     // And now it goes on by itself, page by page.
     server.tell("page 250");
     missed(&mut plainview, &mut server, folder.path(), 20_000).await;
     source(&plainview, ID, "filled the gaps again", filled).await;
-    for tank in 0..TANKS {
-        assert_eq!(levels(&plainview, tank, 20_000).await, Some(RECORDED as usize), "{tank}");
-    }
+    all_levels(&plainview, 20_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,13 +20,13 @@ fn is(value: f64, quality: &'static str) -> impl Fn(&Value) -> bool {
     }
 }
 
-fn detail(view: &Value, name: &str) -> String {
+pub(crate) fn detail(view: &Value, name: &str) -> String {
     let details = view["details"].as_array().cloned().unwrap_or_default();
     let found = details.into_iter().find(|detail| detail["name"] == name);
     found.map_or(String::new(), |it| it["value"].as_str().unwrap_or_default().to_owned())
 }
 
-fn edge(broker: &Broker) -> Peer {
+pub(crate) fn edge(broker: &Broker) -> Peer {
     Peer::start("sparkplug_edge.py", &[&broker.port.to_string()])
 }
 

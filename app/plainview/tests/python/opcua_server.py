@@ -1,7 +1,7 @@
 """An OPC UA server for the tests, steered by lines on its input.
 
-Arguments: port, folder for certificate and history, `open` or `secure`, first count, tanks. Prints
-one line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history,
+Arguments: port, folder for certificate and history, `open` or `secure`, first count, tanks, and the
+port it names to clients when it stands behind another. Prints one line of JSON when it listens. `Pump/Count` counts up ten times a second and is kept in history,
 as are the tanks' levels.
 Commands: `set Speed VALUE SECONDS_AGO`, `status Speed CODE`, `pause`, `resume`; `record COUNT FIRST`
 writes so many levels a millisecond apart into every tank's history and then makes the file
@@ -34,10 +34,11 @@ class OneUser(UserManager):
         return User(role=UserRole.User) if known else None
 
 
-async def make(port, folder, secure):
+async def make(port, named, folder, secure):
     server = Server(user_manager=OneUser()) if secure else Server()
     await server.init()
-    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plant/")
+    server.socket_address = ("127.0.0.1", port)
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{named}/plant/")
     await server.set_application_uri(URI)
     thumbprint = None
     if secure:
@@ -148,7 +149,8 @@ async def obey(server, folder, nodes, levels, going):
 
 async def main():
     port, folder, mode, first = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    server, thumbprint = await make(port, folder, mode == "secure")
+    named = int(sys.argv[6]) if len(sys.argv) > 6 else port
+    server, thumbprint = await make(port, named, folder, mode == "secure")
     nodes, levels = await plant(server, int(sys.argv[5]) if len(sys.argv) > 5 else 0)
     async with server:
         await server.historize_node_data_change(nodes["Count"], period=timedelta(days=1))
@@ -157,7 +159,7 @@ async def main():
         going = asyncio.Event()
         going.set()
         counting = asyncio.create_task(count(nodes["Count"], first, going))
-        endpoint = f"opc.tcp://127.0.0.1:{port}/plant/"
+        endpoint = f"opc.tcp://127.0.0.1:{named}/plant/"
         print(json.dumps({"endpoint": endpoint, "thumbprint": thumbprint}), flush=True)
         await obey(server, folder, nodes, levels, going)
         counting.cancel()
