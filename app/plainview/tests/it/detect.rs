@@ -199,3 +199,66 @@ async fn an_asset_is_watched_explained_and_taken_up_again_after_a_kill() {
         .await;
     assert!(trusted["trust_reason"].as_str().unwrap().contains("other sensors"), "{trusted}");
 }
+
+/// One sensor whose level goes from 20 to 32 at second 1,300 and stays there.
+async fn say_level(plainview: &Plainview, from: i64, to: i64) {
+    let readings: Vec<Value> = (from..to)
+        .map(|at| {
+            let level = if at < 1_300 { 20.0 } else { 32.0 };
+            json!({
+                "sensor": "north/p-8/pressure",
+                "timestamp": kernel::Timestamp::from_secs(START_S + at).to_string(),
+                "value": level + noise(at, 4),
+            })
+        })
+        .collect();
+    let (status, said) = plainview.post("/api/v1/data/ingest", &Value::Array(readings)).await;
+    assert!(status < 300, "{status} {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensors_anomaly_is_judged_again_alike_after_a_kill_and_its_new_level_is_told() {
+    let mut plainview = Plainview::start().await;
+    say_level(&plainview, 0, 1_200).await;
+    plainview.kill();
+    plainview.launch().await;
+    say_level(&plainview, 1_200, 1_330).await;
+    let begun = plainview
+        .until(DEADLINE, "an anomaly of the score", async |it: &Plainview| {
+            let page = it.get("/api/v1/anomalies?sensor=north/p-8/pressure").await;
+            let mut all = page["items"].as_array()?.iter();
+            let stepped = kernel::Timestamp::from_secs(START_S + 1_299).to_string();
+            all.find(|it| {
+                it["rule"] == "score" && it["started_at"].as_str() > Some(stepped.as_str())
+            })
+            .cloned()
+        })
+        .await;
+    plainview.kill();
+    plainview.launch().await;
+    let id = begun["anomaly_id"].as_str().unwrap();
+    let again = plainview.get(&format!("/api/v1/anomalies/{id}/explain")).await;
+    assert_eq!(again["same"], true, "{:#}", again["series"]["hindrance"]);
+    let series = &again["series"];
+    assert_eq!(series["detector"]["name"], "sensor");
+    let readings = series["readings"].as_array().unwrap();
+    let last = readings.last().unwrap();
+    assert_eq!(last["at"], series["found_at"]);
+    assert!(last["score"].as_f64().unwrap() >= series["threshold"].as_f64().unwrap());
+    assert!(!series["aspects"].as_array().unwrap().is_empty());
+
+    say_level(&plainview, 1_330, 2_400).await;
+    let change = plainview
+        .until(DEADLINE, "a change of level", async |it: &Plainview| {
+            let page = it.get("/api/v1/changepoints?asset=north/p-8").await;
+            page["items"].as_array()?.first().cloned()
+        })
+        .await;
+    assert_eq!(change["sensor"], "north/p-8/pressure");
+    assert!((change["before"].as_f64().unwrap() - 20.0).abs() < 1.0, "{change}");
+    assert!((change["after"].as_f64().unwrap() - 32.0).abs() < 1.0, "{change}");
+    assert_eq!(change["anomaly_id"], begun["anomaly_id"]);
+    let changed_at = change["changed_at"].as_str().unwrap();
+    let time = |at: i64| kernel::Timestamp::from_secs(START_S + at).to_string();
+    assert!(changed_at >= time(1_300).as_str() && changed_at < time(1_320).as_str(), "{change}");
+}
