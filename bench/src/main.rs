@@ -17,6 +17,10 @@ mod singles;
 
 use clap::Parser;
 
+/// The product's own: the log of events is measured inside this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "bench", about = "Measure Plainview beside its peers")]
 enum Bench {
