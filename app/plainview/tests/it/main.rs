@@ -28,6 +28,7 @@ mod readings_out;
 mod receivers;
 mod reconnect;
 mod recording;
+mod rubbish;
 mod sources;
 mod sparkplug;
 mod sse;
