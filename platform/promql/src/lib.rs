@@ -248,7 +248,11 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, PromqlError> {
 /// # Errors
 /// When `text` is no query.
 pub fn format(text: &str) -> Result<String, PromqlError> {
-    lower::parse(text).map(|tree| tree.prettify())
+    let tree = lower::parse(text)?;
+    let laid_out = tree.prettify();
+    // The library writes some queries as others, a time before 1970 as 0: those stay as they were.
+    let same = lower::parse(&laid_out).is_ok_and(|again| again == tree);
+    Ok(if same { laid_out } else { text.trim().to_owned() })
 }
 
 /// A number as Prometheus writes it: without an exponent, `NaN`, `+Inf`, `-Inf`.

@@ -327,6 +327,14 @@ const WORDS: &[&str] = &[
     "é",
 ];
 
+#[test]
+fn what_is_laid_out_is_the_same_query() {
+    let laid_out = |text| format(text).unwrap();
+    assert_eq!(laid_out("sum by(asset)(flow)"), "sum by (asset) (flow)");
+    assert_eq!(laid_out("flow @ 60"), "flow @ 60.000");
+    assert_eq!(laid_out(" flow @ -80"), "flow @ -80", "not as 0");
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,80}") {

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use kernel::{Quality, Reading, SensorKey, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::reader::ChunkReader;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
 
 use crate::TablesError;
 use crate::values::{TimeCell, is_number, is_text, is_time, numbers, quality, texts, times};
@@ -113,6 +115,38 @@ pub fn read_parquet_bytes(
     sound(|| open(bytes, options))
 }
 
+/// A file whose end is an error to who reads on. The decoder passes over what it does not know
+/// without a look whether it is there: of a damaged page of a few bytes it would pass over billions
+/// of things that are not.
+struct Ending<T>(T);
+
+impl<T: Read> Read for Ending<T> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(out)? {
+            0 if !out.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+impl<T: Length> Length for Ending<T> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<T: ChunkReader> ChunkReader for Ending<T> {
+    type T = Ending<T::T>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.0.get_read(start).map(Ending)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}
+
 /// The decoder is meant to refuse damaged files, but some of them make it panic; a file must not
 /// bring down who reads it.
 fn sound<T>(work: impl FnOnce() -> Result<T, TablesError>) -> Result<T, TablesError> {
@@ -123,7 +157,7 @@ fn open(
     input: impl ChunkReader + 'static,
     options: ParquetOptions,
 ) -> Result<ParquetReadings, TablesError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(input)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Ending(input))?;
     let schema = std::sync::Arc::clone(builder.schema());
     if schema.fields().len() > COLUMNS_MAX {
         return Err(TablesError::TooManyColumns { found: schema.fields().len(), max: COLUMNS_MAX });

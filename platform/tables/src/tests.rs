@@ -299,3 +299,14 @@ fn a_long_file_comes_in_bounded_stretches() {
         .collect();
     assert_eq!(sizes, [10_000, 10_000, 5_000]);
 }
+
+/// Its page header says that billions of things follow, which the decoder would pass over one by
+/// one, after the end of the file too.
+#[test]
+fn a_page_without_an_end_is_refused_at_the_end_of_the_file() {
+    let bytes = include_bytes!("../../../fuzz/corpus/parquet/endless-page");
+    let options = ParquetOptions { sensor: Some(key("a/b/c")), ..options() };
+    let read = read_parquet_bytes(Bytes::from_static(bytes), options);
+    let ended = read.is_err() || read.is_ok_and(|mut file| file.any(|stretch| stretch.is_err()));
+    assert!(ended, "a damaged file");
+}
