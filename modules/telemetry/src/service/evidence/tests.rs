@@ -93,7 +93,7 @@ async fn an_anomaly_of_a_sensor_is_judged_again_alike() {
             source: SourceId::new(Protocol::Json, "test"),
             origin: Origin::Real,
             correlation: None,
-            received: START,
+            received: START.plus(Duration::from_secs(1_400)),
             readings: vec![late],
         };
         door.0.take(delivery, &[]).await.unwrap();
