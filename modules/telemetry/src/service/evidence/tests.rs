@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::{Event, Quality, Reading, SensorKey};
@@ -37,6 +38,15 @@ async fn say(door: &Door, seconds: impl IntoIterator<Item = u64>) {
     assert!(door.0.take(delivery, &[]).await.unwrap().refused.is_empty());
 }
 
+/// Waits until detection has gone through so many readings.
+async fn until_judged(door: &Door, count: u64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while door.0.counters.judged.load(Ordering::Relaxed) < count {
+        assert!(tokio::time::Instant::now() < deadline, "not judged");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn begun(site: &Site) -> Anomaly {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
@@ -59,6 +69,7 @@ async fn an_anomaly_of_a_sensor_is_judged_again_alike() {
         let (mut door, mut agents) = site.start();
         say(&door, 0..1_200).await;
         if restarted {
+            until_judged(&door, 1_200).await;
             agents.stop().await;
             (door, agents) = site.start();
         }
