@@ -187,7 +187,8 @@ export interface paths {
         };
         /**
          * Judge the readings behind an anomaly again
-         * @description For anomalies of process models.
+         * @description For an anomaly of a process model the rows of its asset, for one of a sensor its readings, from
+         *     the detector's state that was written down last before.
          */
         get: operations["telemetry_explain_anomaly"];
         put?: never;
@@ -251,6 +252,23 @@ export interface paths {
          * @description Needs the role engineer. The version before is retired and may be accepted again.
          */
         post: operations["telemetry_accept_process_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changepoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Levels of sensors and states of assets that changed for good, newest first */
+        get: operations["telemetry_list_changepoints"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1835,6 +1853,12 @@ export interface components {
         AnomalyRule: "score" | "range" | "rate" | "flatline" | "missing" | "process";
         /** @enum {string} */
         AnomalyState: "active" | "cleared";
+        /** @description A part of a score: `jump`, `shift`, `season` or `noise`. */
+        AspectShare: {
+            aspect: string;
+            /** Format: double */
+            share: number;
+        };
         /** @description What the forecast was chosen by. */
         Backtest: {
             /** Format: double */
@@ -1882,6 +1906,61 @@ export interface components {
             by?: string | null;
             note?: string | null;
             what: string;
+        };
+        /** @description Where one sensor of an asset was before and after the asset's state changed. */
+        ChangedInput: {
+            /** Format: double */
+            after: number;
+            /** Format: double */
+            before: number;
+            sensor: components["schemas"]["SensorKey"];
+            /**
+             * Format: double
+             * @description The change in the spreads that the sensor has in normal operation.
+             */
+            spreads: number;
+        };
+        /** @description A level of a sensor, or the state of an asset, that changed and stays changed. */
+        Changepoint: {
+            /** Format: double */
+            after?: number | null;
+            /**
+             * Format: uuid
+             * @description The anomaly that stands meanwhile; its explanation is the evidence.
+             */
+            anomaly_id?: string | null;
+            asset: string;
+            /**
+             * Format: double
+             * @description Levels of the sensor before and after.
+             */
+            before?: number | null;
+            changed_at: components["schemas"]["Timestamp"];
+            /** Format: uuid */
+            changepoint_id: string;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            confidence: number;
+            detector: components["schemas"]["DetectorName"];
+            inputs: components["schemas"]["ChangedInput"][];
+            /**
+             * Format: int64
+             * @description For an asset: the version of its model, and the sensors that moved most.
+             */
+            model_version?: number | null;
+            /**
+             * Format: double
+             * @description How far single readings lie from the level: mean absolute deviation.
+             */
+            noise?: number | null;
+            /** @description When it was taken for lasting. */
+            noticed_at: components["schemas"]["Timestamp"];
+            origin: string;
+            sensor?: components["schemas"]["SensorKey"] | null;
+            site: string;
+            unit?: string | null;
         };
         /**
          * @description The way a message takes.
@@ -2133,6 +2212,7 @@ export interface components {
              *     not when readings came late or were corrected since.
              */
             same: boolean;
+            series?: components["schemas"]["SeriesEvidence"] | null;
         };
         /** @description What became of the data points; empty when all of them are durable. */
         ExportMetricsServiceResponse: {
@@ -2204,7 +2284,10 @@ export interface components {
             detector_lag_batches: number;
             /** Format: int64 */
             duplicates: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Readings that detection went through.
+             */
             judged: number;
             /**
              * Format: double
@@ -2218,6 +2301,13 @@ export interface components {
             };
             /** Format: int64 */
             sensors: number;
+            /**
+             * @description Those among them that the score neither judged nor learned from: `late`, because a newer
+             *     one of the sensor was seen before, and `doubtful`, because of their quality.
+             */
+            unjudged: {
+                [key: string]: number;
+            };
         };
         /** @description Who follows the log of readings. */
         FlowReader: {
@@ -2460,6 +2550,15 @@ export interface components {
             offset: number;
             rejected: number;
             request_id?: string | null;
+        };
+        /** @description A reading as it was judged again. */
+        JudgedReading: {
+            at: components["schemas"]["Timestamp"];
+            expected?: components["schemas"]["Band"] | null;
+            /** Format: double */
+            score: number;
+            /** Format: double */
+            value: number;
         };
         /** @description A key as people see it: never its secret. */
         Key: {
@@ -2755,6 +2854,51 @@ export interface components {
             items: (components["schemas"]["Anomaly"] & {
                 correlation_id: components["schemas"]["CorrelationId"];
             })[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the opaque `cursor` of the page after it. */
+        Page_Changepoint: {
+            items: {
+                /** Format: double */
+                after?: number | null;
+                /**
+                 * Format: uuid
+                 * @description The anomaly that stands meanwhile; its explanation is the evidence.
+                 */
+                anomaly_id?: string | null;
+                asset: string;
+                /**
+                 * Format: double
+                 * @description Levels of the sensor before and after.
+                 */
+                before?: number | null;
+                changed_at: components["schemas"]["Timestamp"];
+                /** Format: uuid */
+                changepoint_id: string;
+                /**
+                 * Format: double
+                 * @description 0 to 1.
+                 */
+                confidence: number;
+                detector: components["schemas"]["DetectorName"];
+                inputs: components["schemas"]["ChangedInput"][];
+                /**
+                 * Format: int64
+                 * @description For an asset: the version of its model, and the sensors that moved most.
+                 */
+                model_version?: number | null;
+                /**
+                 * Format: double
+                 * @description How far single readings lie from the level: mean absolute deviation.
+                 */
+                noise?: number | null;
+                /** @description When it was taken for lasting. */
+                noticed_at: components["schemas"]["Timestamp"];
+                origin: string;
+                sensor?: components["schemas"]["SensorKey"] | null;
+                site: string;
+                unit?: string | null;
+            }[];
             next?: string | null;
         };
         /** @description One page of a list. `next` is the opaque `cursor` of the page after it. */
@@ -3544,6 +3688,38 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        /** @description What an anomaly of a sensor rests on. */
+        SeriesEvidence: {
+            /** @description For `score`: what it consists of, largest share first. */
+            aspects: components["schemas"]["AspectShare"][];
+            /** @description Name and version of the detector that found it. */
+            detector: components["schemas"]["DetectorName"];
+            expected?: components["schemas"]["Band"] | null;
+            /** @description The reading at which it was found. */
+            found_at: components["schemas"]["Timestamp"];
+            /** @description Why the answer is not the same. */
+            hindrance?: string | null;
+            /** Format: double */
+            limit?: number | null;
+            /**
+             * Format: double
+             * @description Its severity as a number from 0 to 1; for `score` the score.
+             */
+            measure: number;
+            /**
+             * Format: double
+             * @description The value, level, step, rate or silence that was looked at.
+             */
+            observed: number;
+            /** @description The last of the readings judged again. */
+            readings: components["schemas"]["JudgedReading"][];
+            replayed_after?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: double
+             * @description The score from which an anomaly starts.
+             */
+            threshold: number;
+        };
         /** @description The readings of one sensor: `points` with `truncated`, or `buckets` with `width_s`. */
         SeriesView: {
             buckets?: components["schemas"]["BucketView"][] | null;
@@ -3616,7 +3792,7 @@ export interface components {
         SourceFlow: {
             /**
              * Format: double
-             * @description On disk, since the store began; null when it cannot be said.
+             * @description On disk now, the log included; null while there are none.
              */
             bytes_per_reading?: number | null;
             readers: components["schemas"]["FlowReader"][];
@@ -3851,11 +4027,14 @@ export type AnomalyBrief = components['schemas']['AnomalyBrief'];
 export type AnomalyGist = components['schemas']['AnomalyGist'];
 export type AnomalyRule = components['schemas']['AnomalyRule'];
 export type AnomalyState = components['schemas']['AnomalyState'];
+export type AspectShare = components['schemas']['AspectShare'];
 export type Backtest = components['schemas']['Backtest'];
 export type Band = components['schemas']['Band'];
 export type BucketView = components['schemas']['BucketView'];
 export type ChainedAnomaly = components['schemas']['ChainedAnomaly'];
 export type Change = components['schemas']['Change'];
+export type ChangedInput = components['schemas']['ChangedInput'];
+export type Changepoint = components['schemas']['Changepoint'];
 export type Channel = components['schemas']['Channel'];
 export type Check = components['schemas']['Check'];
 export type CompleteBody = components['schemas']['CompleteBody'];
@@ -3908,6 +4087,7 @@ export type IncidentString = components['schemas']['Incident_String'];
 export type IncidentsPeriod = components['schemas']['IncidentsPeriod'];
 export type IncidentsSeverity = components['schemas']['IncidentsSeverity'];
 export type IngestAnswer = components['schemas']['IngestAnswer'];
+export type JudgedReading = components['schemas']['JudgedReading'];
 export type Key = components['schemas']['Key'];
 export type Lane = components['schemas']['Lane'];
 export type LatestView = components['schemas']['LatestView'];
@@ -3939,6 +4119,7 @@ export type OverallStatus = components['schemas']['OverallStatus'];
 export type PageAgent = components['schemas']['Page_Agent'];
 export type PageAlert = components['schemas']['Page_Alert'];
 export type PageChainedAnomaly = components['schemas']['Page_ChainedAnomaly'];
+export type PageChangepoint = components['schemas']['Page_Changepoint'];
 export type PageDeadLetter = components['schemas']['Page_DeadLetter'];
 export type PageDecision = components['schemas']['Page_Decision'];
 export type PageGoldenPath = components['schemas']['Page_GoldenPath'];
@@ -3993,6 +4174,7 @@ export type SensorBody = components['schemas']['SensorBody'];
 export type SensorKey = components['schemas']['SensorKey'];
 export type SensorKind = components['schemas']['SensorKind'];
 export type SensorView = components['schemas']['SensorView'];
+export type SeriesEvidence = components['schemas']['SeriesEvidence'];
 export type SeriesView = components['schemas']['SeriesView'];
 export type Severity = components['schemas']['Severity'];
 export type ShelveBody = components['schemas']['ShelveBody'];
@@ -4644,6 +4826,44 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_list_changepoints: {
+        parameters: {
+            query?: {
+                sensor?: string;
+                /** @description `site/asset`: the asset as a whole and its sensors. */
+                asset?: string;
+                /** @description Changed at or after this time. */
+                from?: string;
+                /** @description Changed before this time. */
+                to?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Changepoint"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
