@@ -26,6 +26,8 @@ const INPUT_SECONDS_MAX: u32 = 30;
 const MEMORY_MB_MAX: u32 = 2_048;
 /// Longest new input; what is longer is found by stretching a short one.
 const INPUT_BYTES_MAX: u32 = 8 * 1_024;
+/// Seconds beyond its own that a target may take, for its seeds and one slow input.
+const SECONDS_SPARE: u64 = 120;
 /// As cargo-fuzz passes them without a sanitizer: coverage works with any compiler.
 const COVERAGE: &[&str] = &[
     "-Cpasses=sancov-module",
@@ -165,8 +167,11 @@ fn run_one(name: &str, plan: Plan) -> anyhow::Result<()> {
     for folder in [&found, &seeds, &finds] {
         fs::create_dir_all(folder)?;
     }
-    let mut fuzz = command(&program(name)?.display().to_string(), &target_dir(), &[]);
-    fuzz.args([&found, &seeds])
+    // After an input that took too long libFuzzer has been seen to wait for itself for ever.
+    let most = (plan.seconds + SECONDS_SPARE).to_string();
+    let mut fuzz = command("timeout", &target_dir(), &["--kill-after=5", &most]);
+    fuzz.arg(program(name)?)
+        .args([&found, &seeds])
         .args([
             format!("-max_total_time={}", plan.seconds),
             format!("-seed={}", plan.seed),
