@@ -33,10 +33,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Each changed state is written within about this many rounds of housekeeping, unless there are
 /// very many.
 const SAVE_ROUNDS: usize = 30;
-/// Fewest and most states written in a round. A state is some 3 kB and the log since the oldest is
-/// kept, so a million sensors take turns of four minutes rather than write 100 MB each second.
+/// Fewest and most states written in a round. A state is some 4 kB and the log since the oldest is
+/// kept, so a million sensors take turns of eight minutes rather than write 100 MB each second.
 const SAVES_MIN: usize = 1;
-const SAVES_MAX: usize = 4_000;
+const SAVES_MAX: usize = 2_000;
 /// After a start nobody is called silent: sources need time to come back.
 const SILENCE_GRACE: Duration = Duration::from_secs(60);
 const SHARDS_MAX: usize = 64;
