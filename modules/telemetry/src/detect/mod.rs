@@ -3,12 +3,14 @@
 //! Pure: batches and times come in, effects go out. A sensor always belongs to the same shard, so
 //! its readings are judged in the order of the log.
 
+mod chains;
 mod clock;
 mod grid;
 mod process;
 mod replay;
 mod watch;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use signal::detector::SensorProfile;
 use store::series::{Batch, Offset, SeriesId};
 
 use crate::model::{Anomaly, Changepoint, Profile, Trust};
+
+use chains::Chains;
 
 pub(crate) use grid::{LATE_ROWS, Plan, Row, Sample, rows};
 pub(crate) use process::{AssetModel, AssetNow, AssetWatch, Fleet, SavedAsset, replay};
@@ -153,70 +157,15 @@ pub(crate) struct Shard {
     watches: Vec<Option<Box<Watch>>>,
     touched: Vec<u32>,
     chains: Chains,
+    /// Sensors whose states have changed since they were written down, and the first batch that did
+    /// it, oldest first. An entry that its sensor no longer says counts for nothing.
+    unsaved: VecDeque<(Offset, SeriesId)>,
+    /// The sensor to look at next for silence.
+    silence_slot: usize,
 }
 
-/// The runs of one batch, chained sensor by sensor.
-#[derive(Debug, Default)]
-struct Chains {
-    /// First and last run of each sensor of the shard; [`NO_RUN`] between batches.
-    ends: Vec<(u32, u32)>,
-    runs: Vec<Run>,
-    /// Sensors of this batch, in order of their first run.
-    slots: Vec<usize>,
-    walked: usize,
-}
-
-/// Rows that follow each other and are of one sensor.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    start: u32,
-    end: u32,
-    /// The run after this one, of the same sensor.
-    next: u32,
-}
-
-const NO_RUN: u32 = u32::MAX;
-
-impl Chains {
-    fn begin(&mut self) {
-        self.runs.clear();
-        self.slots.clear();
-        self.walked = 0;
-    }
-
-    fn add(&mut self, slot: usize, rows: Range<usize>) {
-        if slot >= self.ends.len() {
-            self.ends.resize(slot + 1, (NO_RUN, NO_RUN));
-        }
-        let run = self.runs.len() as u32;
-        self.runs.push(Run { start: rows.start as u32, end: rows.end as u32, next: NO_RUN });
-        let (first, last) = &mut self.ends[slot];
-        if *first == NO_RUN {
-            (*first, *last) = (run, run);
-            self.slots.push(slot);
-        } else {
-            self.runs[*last as usize].next = run;
-            *last = run;
-        }
-    }
-
-    /// The next sensor and its first run.
-    fn next_chain(&mut self) -> Option<(usize, u32)> {
-        let slot = *self.slots.get(self.walked)?;
-        self.walked += 1;
-        let (first, _) = std::mem::replace(&mut self.ends[slot], (NO_RUN, NO_RUN));
-        Some((slot, first))
-    }
-
-    fn rows(&self, run: u32) -> Range<usize> {
-        let Run { start, end, .. } = self.runs[run as usize];
-        start as usize..end as usize
-    }
-
-    fn after(&self, run: u32) -> Option<u32> {
-        Some(self.runs[run as usize].next).filter(|next| *next != NO_RUN)
-    }
-}
+/// Sensors looked at for silence in one round: a million take turns.
+const SILENCE_CHECKS_MAX: usize = 50_000;
 
 impl Shard {
     pub(crate) fn new(index: u32, count: u32) -> Self {
@@ -226,6 +175,8 @@ impl Shard {
             watches: Vec::new(),
             touched: Vec::new(),
             chains: Chains::default(),
+            unsaved: VecDeque::new(),
+            silence_slot: 0,
         }
     }
 
@@ -268,8 +219,11 @@ impl Shard {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         self.touched.clear();
-        for (offset, batch) in batches {
-            self.run_batch(*offset, batch, subject, &mut outcome);
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let (some, after) = rest.split_at(chains::together(rest));
+            self.run_some(some, subject, &mut outcome);
+            rest = after;
         }
         for id in std::mem::take(&mut self.touched) {
             let id = SeriesId(id);
@@ -282,26 +236,29 @@ impl Shard {
     }
 
     /// Sensor after sensor, each in the order of the log: so the state of a detector, which is far
-    /// larger than a reading, is fetched once a batch.
-    fn run_batch(
+    /// larger than a reading, is fetched once for all of them.
+    fn run_some(
         &mut self,
-        offset: Offset,
-        batch: &Batch,
+        batches: &[(Offset, Arc<Batch>)],
         subject: &dyn Fn(SeriesId) -> Option<Arc<Subject>>,
         outcome: &mut Outcome,
     ) {
         let mut chains = std::mem::take(&mut self.chains);
         chains.begin();
-        for (id, rows) in batch.runs() {
-            if self.owns(id) {
-                chains.add(self.slot(id), rows);
+        for (place, (_, batch)) in batches.iter().enumerate() {
+            for (id, rows) in batch.runs() {
+                if !self.owns(id) {
+                    continue;
+                }
+                chains.add(self.slot(id), place, rows);
             }
         }
         while let Some((slot, first)) = chains.next_chain() {
             let mut run = Some(first);
             while let Some(this) = run {
-                let rows = chains.rows(this);
-                self.judge(offset, batch, slot, rows, subject, outcome);
+                let (place, rows) = chains.rows(this);
+                let (offset, batch) = &batches[place];
+                self.judge(*offset, batch, slot, rows, subject, outcome);
                 run = chains.after(this);
             }
         }
@@ -324,7 +281,12 @@ impl Shard {
         }
         let Some(watch) = self.watches[slot].as_deref_mut() else { return };
         let count = rows.len() as u64;
-        if let Some(left) = watch.observe(offset, batch, rows) {
+        let was_saved = watch.unsaved().is_none();
+        let judged = watch.observe(offset, batch, rows);
+        if was_saved && let Some(first) = watch.unsaved() {
+            self.unsaved.push_back((first, id));
+        }
+        if let Some(left) = judged {
             outcome.judged += count;
             outcome.left.join(left);
             outcome.said.extend(watch.said().map(|effect| Said { series: id, effect }));
@@ -338,11 +300,45 @@ impl Shard {
     /// Looks for sensors that should have spoken by `now`.
     pub(crate) fn silence(&mut self, now: Timestamp) -> Vec<Said> {
         let mut said = Vec::new();
-        for (id, watch) in self.all() {
-            watch.silence(now);
-            said.extend(watch.said().map(|effect| Said { series: id, effect }));
+        for _ in 0..self.watches.len().min(SILENCE_CHECKS_MAX) {
+            self.silence_slot = (self.silence_slot + 1) % self.watches.len();
+            let id = SeriesId(self.silence_slot as u32 * self.count + self.index);
+            if let Some(watch) = self.watches[self.silence_slot].as_deref_mut() {
+                watch.silence(now);
+                said.extend(watch.said().map(|effect| Said { series: id, effect }));
+            }
         }
         said
+    }
+
+    /// Takes the level that a sensor has for normal.
+    pub(crate) fn accept_level(&mut self, id: SeriesId) {
+        let Some(watch) = self.watch(id) else { return };
+        let was_saved = watch.unsaved().is_none();
+        watch.accept_level();
+        if was_saved && let Some(first) = watch.unsaved() {
+            self.unsaved.push_back((first, id));
+        }
+    }
+
+    /// Takes up to `max` sensors whose states have waited longest to be written down.
+    pub(crate) fn take_unsaved(&mut self, max: usize) -> Vec<SeriesId> {
+        let mut taken = Vec::new();
+        while taken.len() < max && self.first_unsaved().is_some() {
+            taken.extend(self.unsaved.pop_front().map(|(_, id)| id));
+        }
+        taken
+    }
+
+    /// The first batch that some written state lacks.
+    pub(crate) fn first_unsaved(&mut self) -> Option<Offset> {
+        while let Some((first, id)) = self.unsaved.front().copied() {
+            if self.watch(id).and_then(|watch| watch.unsaved()) == Some(first) {
+                return Some(first);
+            }
+            self.unsaved.pop_front();
+        }
+        None
     }
 
     /// Takes over what was changed about the sensors.

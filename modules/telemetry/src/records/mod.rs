@@ -114,5 +114,6 @@ fn unword<T: serde::de::DeserializeOwned>(
         .map_err(|error| damaged(field, error))
 }
 
-/// Rows in one statement: far below the bind limit of SQLite (32,766) at 20 columns.
-const ROWS_PER_STATEMENT: usize = 500;
+/// Rows in one statement. SQLite looks a numbered parameter up among all those of its statement, so
+/// the cost of a row grows with their number.
+const ROWS_PER_STATEMENT: usize = 32;

@@ -355,10 +355,9 @@ impl Telemetry {
 
     async fn keep_house(&self, engine: &mut Engine) -> Result<(), TelemetryError> {
         for sensor in self.levels.take() {
-            let entry = self.registry.get(&sensor);
-            if let Some(watch) = entry.and_then(|entry| engine.watch(entry.id)) {
-                watch.accept_level();
-            }
+            let Some(entry) = self.registry.get(&sensor) else { continue };
+            let shard = engine.shards.iter_mut().find(|shard| shard.owns(entry.id));
+            shard.into_iter().for_each(|shard| shard.accept_level(entry.id));
         }
         let said = self.refresh(engine);
         self.commit(engine, said).await?;
@@ -375,18 +374,11 @@ impl Telemetry {
     /// Writes the states that have waited longest, then the batch up to which all are complete,
     /// and lets the log go up to there.
     async fn write_down(&self, engine: &mut Engine, max: usize) -> Result<(), TelemetryError> {
-        let mut waiting: Vec<(Offset, SeriesId)> = engine
-            .shards
-            .iter_mut()
-            .flat_map(Shard::all)
-            .filter_map(|(id, watch)| watch.unsaved().map(|first| (first, id)))
-            .collect();
-        waiting.sort_unstable();
-        let ids: Vec<SeriesId> = waiting.iter().take(max).map(|(_, id)| *id).collect();
-        let done = match waiting.get(ids.len()) {
-            Some((first, _)) => Offset(first.0.saturating_sub(1)),
-            None => engine.reached,
-        };
+        let share = max.div_ceil(engine.shards.len().max(1));
+        let ids: Vec<SeriesId> =
+            engine.shards.iter_mut().flat_map(|shard| shard.take_unsaved(share)).collect();
+        let first = engine.shards.iter_mut().filter_map(Shard::first_unsaved).min();
+        let done = first.map_or(engine.reached, |first| Offset(first.0.saturating_sub(1)));
         if ids.is_empty() && done == engine.written {
             return Ok(());
         }
