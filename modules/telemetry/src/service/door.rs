@@ -1,6 +1,6 @@
 //! The way in: look up, validate, make durable, answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -102,14 +102,15 @@ impl Telemetry {
         // The first that is said of a sensor counts.
         let hints: HashMap<&SensorKey, &Hint> =
             hints.iter().rev().map(|hint| (&hint.sensor, hint)).collect();
-        let mut unknown: BTreeMap<&SensorKey, Option<&str>> = BTreeMap::new();
+        // Where there is not room for all, the first to come are taken.
+        let mut unknown: Vec<(&SensorKey, Option<&str>)> = Vec::new();
+        let mut seen = HashSet::new();
         for (reading, _) in delivery.readings.iter().zip(&*entries).filter(|(_, it)| it.is_none()) {
             let unit = reading.unit.as_deref();
-            if unit.is_none_or(|unit| Unit::parse(unit).is_ok()) {
-                unknown.entry(&reading.sensor).or_insert(unit);
+            if unit.is_none_or(|unit| Unit::parse(unit).is_ok()) && seen.insert(&reading.sensor) {
+                unknown.push((&reading.sensor, unit));
             }
         }
-        let unknown: Vec<(&SensorKey, Option<&str>)> = unknown.into_iter().collect();
         for some in unknown.chunks(REGISTERED_AT_ONCE) {
             let registering = self.registering.lock().await;
             let room = self.settings.sensors_max.saturating_sub(self.registry.len());
