@@ -216,6 +216,17 @@ function readings(query, response) {
   return null;
 }
 
+function changepoints(query) {
+  const wanted = (name, fits) => !query.has(name) || fits(query.get(name));
+  return state.changepoints.filter(
+    (each) =>
+      wanted("sensor", (sensor) => each.sensor === sensor) &&
+      wanted("asset", (asset) => each.asset === asset) &&
+      wanted("from", (from) => Date.parse(each.changed_at) >= Date.parse(from)) &&
+      wanted("to", (to) => Date.parse(each.changed_at) < Date.parse(to)),
+  );
+}
+
 const decode = decodeURIComponent;
 
 const sourceOf = (protocol, name) => need(feed.sources.find((each) => each.id === `${protocol}/${name}`));
@@ -370,6 +381,7 @@ const routes = [
   ["GET", /^\/assets\/[^/]+\/[^/]+\/model$/, () => system.model()],
   ["POST", /^\/assets\/[^/]+\/[^/]+\/model\/accept$/, (_m, c) => system.accept(c.body.version)],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
+  ["GET", /^\/changepoints$/, (_m, c) => page(changepoints(c.query))],
   [
     "GET",
     /^\/anomalies\/([^/]+)\/explain$/,

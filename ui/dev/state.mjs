@@ -482,6 +482,31 @@ export const anomalies = [
   }),
 ];
 
+const changed = (sensor, unit, before, after, at, more) => ({
+  changepoint_id: uuid(),
+  sensor: `north/${sensor}`,
+  asset: `north/${sensor.split("/")[0]}`,
+  site: "north",
+  unit,
+  changed_at: iso(at),
+  noticed_at: iso(at + 2.5 * MIN),
+  before,
+  after,
+  noise: Math.abs(after - before) / 14,
+  confidence: 0.94,
+  detector: { name: "changepoint", version: "1.0.0" },
+  model_version: null,
+  inputs: [],
+  anomaly_id: anomalies.find((each) => each.sensor === `north/${sensor}`)?.anomaly_id ?? null,
+  origin: "simulated",
+  ...more,
+});
+
+export const changepoints = [
+  changed("km-60/flow", "m³/h", 720, 705.6, leakAt + 1.5 * MIN),
+  changed("km-45/pressure", "bar", 45.7, 44.6, leakAt + 4.5 * MIN, { confidence: 0.88 }),
+];
+
 for (const alert of alerts) {
   alert.anomaly_id = anomalies.find((each) => each.sensor === alert.sensor)?.anomaly_id ?? uuid();
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { arrive, list, open, settled, shareBrowser, until, withPage } from "./browser.mjs";
+import { arrive, isMock, list, open, settled, shareBrowser, until, withPage } from "./browser.mjs";
 
 shareBrowser();
 
@@ -183,6 +183,27 @@ describe("the explorer", () => {
       assert.ok(new URL(page.url()).searchParams.has("anomaly"));
     });
   });
+
+  it("marks where a level changed for good, and lists it", { skip: !isMock }, () =>
+    withPage({}, async (page) => {
+      await open(page, "/workbench?range=1h&s=north/km-60/flow");
+      const said = /level changed from 720\.0 to 705\.6\sm³\/h at [\d:]+, confidence 94\s%/;
+      const plot = page.locator(".strip [role=img]");
+      await until("the plot tells it", async () => said.test((await plot.getAttribute("aria-label")) ?? ""));
+      const box = await page.locator(".strip .u-over").boundingBox();
+      const step = page.locator(".strip .u-step");
+      await until("the crosshair finds it", async () => {
+        const [changed] = await list("/changepoints?sensor=north/km-60/flow");
+        const share = 1 - (Date.now() - Date.parse(changed.changed_at)) / 3_600_000;
+        await page.mouse.move(box.x + box.width * share, box.y + 60);
+        return (await step.isVisible()) && said.test(await step.innerText());
+      });
+      const panel = page.getByRole("region", { name: "Level changes in this window" });
+      assert.match(await panel.locator("tbody tr").innerText(), /km 60 flow[\s\S]*720\.0[\s\S]*705\.6/);
+      await page.getByRole("button", { name: "as table Readings" }).click();
+      await page.locator('section[aria-label="Events in the window"]').getByText(said).waitFor();
+    }),
+  );
 
   it("follows a finger on a phone", () =>
     withPage({ size: "phone" }, async (page) => {

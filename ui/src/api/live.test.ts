@@ -72,6 +72,17 @@ describe("the live cache", () => {
     vi.useRealTimers();
   });
 
+  it("asks for the changes of level again when one was found", () => {
+    vi.useFakeTimers();
+    const client = new QueryClient();
+    const asked = vi.spyOn(client, "invalidateQueries");
+    const live = new LiveCache(client, () => {});
+    live.apply([event("changepoint.detected", {}), event("changepoint.detected", {})]);
+    vi.advanceTimersByTime(5000);
+    expect(asked.mock.calls).toEqual([[{ queryKey: ["changepoints"] }]]);
+    vi.useRealTimers();
+  });
+
   it("follows sources by their ticks and asks for none of them", () => {
     const client = new QueryClient();
     const source = (id: string, readings: number) => ({ id, readings }) as Source;

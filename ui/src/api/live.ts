@@ -116,6 +116,7 @@ export class LiveCache {
     else if (family === "maintenance") this.maintenance(event);
     else if (family === "notification") this.notification(event.data as Notification);
     else if (event.type === "anomaly.detected") this.anomaly(event.data as Anomaly);
+    else if (event.type === "changepoint.detected") this.soon("changepoints");
     else if (event.type === "sensor.trust.changed") this.soon("sensors");
     else if (event.type === "source.changed") this.soon("sources");
     else if (event.type === "dead_letter.added") this.soon("dead-letters");

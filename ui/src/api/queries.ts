@@ -110,11 +110,11 @@ export const runQuery = (correlationId: string) =>
 
 /** A live window keeps one entry in the cache and moves its ends at each fetch: the old picture stays until
  *  the new one is whole, also when the new one never comes. */
-function keyOf(window: Window, live: boolean): readonly (string | number)[] {
+export function keyOf(window: Window, live: boolean): readonly (string | number)[] {
   return live ? ["live", Math.round(window.to - window.from)] : [window.from, window.to];
 }
 
-function boundsOf(window: Window, live: boolean): Window {
+export function boundsOf(window: Window, live: boolean): Window {
   if (!live) return window;
   const to = Date.now();
   return { from: to - (window.to - window.from), to };

@@ -45,6 +45,7 @@ export interface Tick {
 }
 
 export type Anomaly = Schema["Anomaly"];
+export type Changepoint = Schema["Changepoint"];
 export type Prediction = Schema["Prediction"];
 
 export type DecisionState = Schema["DecisionState"];

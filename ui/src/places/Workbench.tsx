@@ -12,6 +12,8 @@ import {
 } from "../api/queries";
 import type { Anomaly, Sensor } from "../api/types";
 import { AnomalyDrawer, AnomalyList, inView } from "../modules/telemetry/AnomalyList";
+import { ChangepointList } from "../modules/telemetry/ChangepointList";
+import { changepointsQuery, changesIn, type Change as LevelChange } from "../modules/telemetry/changepoints";
 import { concerns } from "../modules/telemetry/evidence";
 import { SensorList } from "../modules/telemetry/SensorList";
 import { type Layout, type SensorMarks, Stack } from "../modules/telemetry/Stack";
@@ -133,7 +135,8 @@ function Explore() {
   const { shown, lost } = useChosen(keys, sensors, known);
   const own = useMemo(() => shown.map((sensor) => sensor.key), [shown]);
   const { series, query, there } = useReadings(own, window, live);
-  const marksOf = useMarks(window, live, troubles);
+  const changes = useChanges(shown, window, live);
+  const marksOf = useMarks(window, live, troubles, changes);
   const events = useEventMarks(own);
   const found = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
   const anomalies = useMemo(() => inView(found, own, window), [found, own, window]);
@@ -288,6 +291,12 @@ function Explore() {
             </Panel>
           )}
           <AnomalyList anomalies={there ? anomalies : NONE} now={now} onOpen={(anomaly) => go({ anomaly })} />
+          <ChangepointList
+            changes={there ? changes : NONE}
+            now={now}
+            known={(anomaly) => found.some((each) => each.anomaly_id === anomaly)}
+            onOpen={(anomaly) => go({ anomaly })}
+          />
         </div>
       </div>
       {opened ? <AnomalyDrawer anomaly={opened} onClose={() => go({ anomaly: undefined }, true)} /> : null}
@@ -295,10 +304,21 @@ function Explore() {
   );
 }
 
+/** The changes of level of the plotted sensors. A plot goes without them rather than not at all. */
+function useChanges(sensors: readonly Sensor[], window: Window, live: boolean): LevelChange[] {
+  const assets = [...new Set(sensors.map((sensor) => sensor.asset))].sort();
+  const found = useQuery(changepointsQuery(assets, window, live)).data ?? NONE;
+  const now = useNow(60_000);
+  const keys = sensors.map((sensor) => sensor.key).join(" ");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
+  return useMemo(() => changesIn(found, sensors, window, now), [found, keys, window, now]);
+}
+
 function useMarks(
   window: Window,
   live: boolean,
   troubles: readonly Trouble[],
+  changes: readonly LevelChange[],
 ): (sensor: string) => SensorMarks {
   const anomalies = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
   // One that stands goes on to now, and a little further than the clock of this screen.
@@ -320,8 +340,9 @@ function useMarks(
           priority: trouble.priority,
           value: trouble.value ?? null,
         })),
+      steps: changes.filter((change) => change.sensor === sensor),
     }),
-    [anomalies, troubles, end],
+    [anomalies, troubles, changes, end],
   );
 }
 

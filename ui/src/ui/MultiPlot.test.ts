@@ -5,7 +5,14 @@ import type { PlotData } from "./plotParts";
 
 const line = (key: string, times: number[], values: (number | null)[]): Line => {
   const none = values.map(() => null);
-  return { key, unit: "bar", limits: [], marks: [], data: [times, values, none, none, none] as PlotData };
+  return {
+    key,
+    unit: "bar",
+    limits: [],
+    marks: [],
+    steps: [],
+    data: [times, values, none, none, none] as PlotData,
+  };
 };
 
 it("lines with readings at different times share one row of times, gaps stay gaps", () => {

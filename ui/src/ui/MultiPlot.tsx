@@ -9,6 +9,7 @@ import {
   colours,
   drawMarks,
   drawShades,
+  drawSteps,
   eventHeads,
   HEAD_H,
   type Ink,
@@ -16,7 +17,9 @@ import {
   type PlotData,
   RIGHT,
   type Shade,
+  type Step,
   takeSelection,
+  tellStep,
   tellTime,
   timeAxis,
   valueAxis,
@@ -38,6 +41,7 @@ export interface Line {
   data: PlotData;
   limits: number[];
   marks: Mark[];
+  steps: readonly Step[];
 }
 
 interface Props {
@@ -187,12 +191,18 @@ function drawOver(plot: uPlot, props: Props, joined: Joined, ink: Ink): void {
   drawMarks(plot, props.events, props.view, ink);
   for (const [i, line] of props.lines.entries()) {
     const { low, size } = joined.ranges[i] ?? { low: 0, size: 1 };
-    const marks = props.normalised
-      ? line.marks.map((mark) =>
-          mark.value == null ? mark : { ...mark, value: ((mark.value - low) / size) * 100 },
-        )
-      : line.marks;
-    drawMarks(plot, marks, props.view, ink, props.normalised ? "share" : axisOf(line));
+    const shareOf = (value: number) => (props.normalised ? ((value - low) / size) * 100 : value);
+    const marks = line.marks.map((mark) =>
+      mark.value == null ? mark : { ...mark, value: shareOf(mark.value) },
+    );
+    const steps = line.steps.map((step) => ({
+      ...step,
+      before: shareOf(step.before),
+      after: shareOf(step.after),
+    }));
+    const axis = props.normalised ? "share" : axisOf(line);
+    drawSteps(plot, steps, props.view, ink, axis);
+    drawMarks(plot, marks, props.view, ink, axis);
   }
   ctx.restore();
 }
@@ -277,6 +287,10 @@ function options(props: Props, current: () => Props, joined: () => Joined): uPlo
           const { idx, left } = plot.cursor;
           const away = idx == null || (left ?? -1) < 0;
           tellTime(plot, away || !current().first ? null : plot.data[0][idx], current().view);
+          tellStep(
+            plot,
+            current().lines.flatMap((line) => line.steps),
+          );
           current().onCursor(away ? null : joined().read.map((column) => heldAt(column, idx)));
         },
       ],

@@ -8,6 +8,7 @@ import {
   colours,
   drawMarks,
   drawShades,
+  drawSteps,
   eventHeads,
   HEAD_H,
   type Ink,
@@ -15,9 +16,11 @@ import {
   type PlotData,
   RIGHT,
   type Shade,
+  type Step,
   shadeLabel,
   spanOf,
   takeSelection,
+  tellStep,
   tellTime,
   timeAxis,
   valueAxis,
@@ -38,6 +41,7 @@ interface Props {
   limits: number[];
   shades: Shade[];
   marks: Mark[];
+  steps: readonly Step[];
   summary: string;
   width: number;
   /** Without the axis. */
@@ -82,6 +86,7 @@ function drawOver(plot: uPlot, props: Props, ink: Ink): void {
   ctx.textBaseline = "alphabetic";
   for (const shade of props.shades) shadeLabel(plot, shade, ink);
   newest(plot, props, ink);
+  drawSteps(plot, props.steps, props.view, ink);
   if (props.first) eventHeads(plot, props.marks, props.view, ink);
   drawMarks(plot, props.marks, props.view, ink);
   ctx.restore();
@@ -193,6 +198,7 @@ function options(props: Props, current: () => Props): uPlot.Options {
         (plot) => {
           const index = plot.cursor.idx;
           tell(plot, current());
+          tellStep(plot, current().steps);
           if (index === null || index === undefined || (plot.cursor.left ?? -1) < 0)
             return current().onCursor(null, null);
           return current().onCursor(
@@ -221,7 +227,7 @@ export function TimePlot(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: what the hooks draw depends on these
   useEffect(() => {
     plot.current?.redraw(true, true);
-  }, [props.shades, props.marks, props.limits, props.scale]);
+  }, [props.shades, props.marks, props.steps, props.limits, props.scale]);
   return <div ref={host} role="img" aria-label={props.summary} style={{ minHeight: fullHeight(props) }} />;
 }
 

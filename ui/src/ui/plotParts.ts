@@ -23,6 +23,14 @@ export interface Mark {
   value?: number | null;
 }
 
+/** A level that changed and stayed changed. */
+export interface Step {
+  at: number;
+  before: number;
+  after: number;
+  label: string;
+}
+
 /** What the value axis shows: the data, the data with the expected range, or from zero on. */
 export type YScale = "fit" | "range" | "zero";
 
@@ -124,6 +132,64 @@ export function drawMarks(plot: uPlot, marks: readonly Mark[], view: TimeView, i
   }
 }
 
+/** Each side of a step, and how near to it the pointer finds it. */
+const STEP_PX = 22;
+const STEP_REACH_PX = 10;
+
+/** Changes of level on the axis `scale`: a thin line over the whole height, and the level before and after. */
+export function drawSteps(plot: uPlot, steps: readonly Step[], view: TimeView, ink: Ink, scale = "y"): void {
+  const { ctx, bbox } = plot;
+  const px = devicePixelRatio;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.setLineDash([]);
+  for (const step of steps) {
+    if (step.at < view.from || step.at > view.to) continue;
+    const x = Math.round(plot.valToPos(step.at, "x", true)) + 0.5;
+    const before = plot.valToPos(step.before, scale, true);
+    const after = plot.valToPos(step.after, scale, true);
+    ctx.strokeStyle = ink["ink-3"] ?? "";
+    ctx.lineWidth = px;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.strokeStyle = ink.ink ?? "";
+    ctx.lineWidth = 2 * px;
+    ctx.beginPath();
+    ctx.moveTo(x - STEP_PX * px, before);
+    ctx.lineTo(x, before);
+    ctx.moveTo(x, after);
+    ctx.lineTo(x + STEP_PX * px, after);
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
+/** The step beside the crosshair, the nearest of them. */
+export function stepAt(plot: uPlot, steps: readonly Step[]): Step | null {
+  const left = plot.cursor.left ?? -1;
+  if (left < 0) return null;
+  const away = (step: Step) => Math.abs(plot.valToPos(step.at, "x") - left);
+  const near = steps.filter((step) => away(step) <= STEP_REACH_PX).sort((a, b) => away(a) - away(b));
+  return near[0] ?? null;
+}
+
+/** Says what changed where the crosshair stands beside a step, never over the ends of the plot. */
+export function tellStep(plot: uPlot, steps: readonly Step[]): void {
+  const words = plot.over.querySelector<HTMLElement>(".u-step");
+  if (!words) return;
+  const step = stepAt(plot, steps);
+  words.hidden = step === null;
+  if (!step) return;
+  words.textContent = step.label;
+  const half = words.offsetWidth / 2;
+  const most = plot.over.clientWidth - half;
+  words.style.left = `${Math.max(half, Math.min(most, plot.valToPos(step.at, "x")))}px`;
+}
+
 /** Above the first strip: the points that the dashed lines of events hang from, with their words where
  *  these run into neither another one nor the edge. */
 export function eventHeads(plot: uPlot, marks: readonly Mark[], view: TimeView, ink: Ink): void {
@@ -206,7 +272,7 @@ export function exact(ms: number, span: number): string {
 }
 
 export function addWords(plot: uPlot): void {
-  for (const name of ["u-time", "u-value"]) {
+  for (const name of ["u-time", "u-value", "u-step"]) {
     const words = document.createElement("span");
     words.className = name;
     words.hidden = true;

@@ -5,7 +5,7 @@ import { TableToggle } from "../../ui/Figure";
 import { clock, plural } from "../../ui/format";
 import { Glyph } from "../../ui/Glyph";
 import { Panel } from "../../ui/Panel";
-import type { Mark, PlotData, Shade, YScale } from "../../ui/plotParts";
+import type { Mark, PlotData, Shade, Step, YScale } from "../../ui/plotParts";
 import { useNow } from "../../ui/time";
 import { TimeView } from "../../ui/view";
 import { plotData } from "./plotData";
@@ -15,6 +15,8 @@ import { Strips } from "./Strips";
 export interface SensorMarks {
   shades: Shade[];
   marks: Mark[];
+  /** Changes of its level. */
+  steps: readonly Step[];
 }
 
 /** Each sensor in a plot of its own, several over each other, or each in percent of its own range. */
@@ -74,13 +76,14 @@ export function Stack(props: StackProps) {
   }, [sensors, series, live, beat]);
   const found = sensors.map((sensor) => props.marksOf(sensor.key));
   const [from, to] = [window.from / 1000, window.to / 1000];
-  const inSight = (mark: Mark) => mark.at >= from && mark.at <= to;
+  const inSight = (mark: { at: number }) => mark.at >= from && mark.at <= to;
   const seen = {
     alarm: found
       .flatMap((each) => each.marks.filter(inSight).flatMap((mark) => mark.priority ?? []))
       .sort()[0],
     anomalies: found.some((each) => each.shades.some((shade) => shade.to >= from && shade.from <= to)),
     events: props.events.some(inSight),
+    steps: found.some((each) => each.steps.some(inSight)),
     raw: [...series.values()].some((each) => each.points),
     limits: sensors.some((sensor) => sensor.expected_low != null || sensor.expected_high != null),
     alone: props.layout === "strips",
@@ -122,6 +125,8 @@ interface Seen {
   alarm: Priority | undefined;
   anomalies: boolean;
   events: boolean;
+  /** A level changed for good. */
+  steps: boolean;
   /** Single readings, not summaries. */
   raw: boolean;
   doubted: boolean;
@@ -132,7 +137,7 @@ interface Seen {
 }
 
 /** Only what can be seen is explained. */
-function Legend({ alarm, anomalies, events, raw, doubted, limits, alone }: Seen) {
+function Legend({ alarm, anomalies, events, steps, raw, doubted, limits, alone }: Seen) {
   return (
     <span className="legend row" aria-hidden="true">
       {alarm ? (
@@ -154,6 +159,15 @@ function Legend({ alarm, anomalies, events, raw, doubted, limits, alone }: Seen)
             <path d="M1 1h10L6 9z" className="fink" />
           </svg>
           event
+        </span>
+      ) : null}
+      {steps ? (
+        <span>
+          <svg width="18" height="12">
+            <path d="M9.5 0v12" stroke="var(--ink-3)" />
+            <path d="M1 9h8.5M9.5 3H17" fill="none" stroke="var(--ink)" strokeWidth="2" />
+          </svg>
+          level change
         </span>
       ) : null}
       {alone && limits ? (

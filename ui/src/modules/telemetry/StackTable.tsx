@@ -41,6 +41,7 @@ export function StackTable(props: StackProps & { data: ReadonlyMap<string, PlotD
       })),
     ),
     ...sensors.flatMap((sensor) => marksOf(sensor.key).marks.map((mark) => ({ ...mark, where: sensor.key }))),
+    ...sensors.flatMap((sensor) => marksOf(sensor.key).steps.map((step) => ({ ...step, where: sensor.key }))),
     ...events.map((event) => ({ ...event, where: "–" })),
   ].filter((mark) => mark.at * 1000 >= window.from && mark.at * 1000 <= window.to);
   return (

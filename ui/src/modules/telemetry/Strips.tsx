@@ -5,7 +5,7 @@ import { useWidth } from "../../ui/Figure";
 import { clockSeconds, numberWithin, ownName, plural } from "../../ui/format";
 import { Icon } from "../../ui/Icon";
 import { LINES_MOST, type Line, LineKey, MultiPlot } from "../../ui/MultiPlot";
-import { type PlotData, type Shade, spanOf } from "../../ui/plotParts";
+import { type PlotData, type Shade, spanOf, stepAt } from "../../ui/plotParts";
 import { dataWords, TimePlot } from "../../ui/TimePlot";
 import { steer, type TimeView } from "../../ui/view";
 import { EMPTY, within } from "./plotData";
@@ -156,6 +156,8 @@ function Strip(props: StripProps) {
   const newest = data[1].findLast((v) => v !== null) ?? data[4].findLast((v) => v !== null) ?? null;
   const hovering = useRef(false);
   const own = useMemo(() => marksOf(sensor.key), [marksOf, sensor.key]);
+  const steps = useRef(own.steps);
+  steps.current = own.steps;
   const { expected_low: low, expected_high: high } = sensor;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the limits, not the value of each second
   const limits = useMemo(() => limitsOf(sensor), [low, high]);
@@ -170,6 +172,7 @@ function Strip(props: StripProps) {
       if (!plot) return void plots.current.delete(sensor.key);
       const told = (idx: number) => [
         toldOf(sensor, plot.data[1]?.[idx] ?? plot.data[4]?.[idx], spanOf(plot)),
+        ...[stepAt(plot, steps.current)?.label ?? []].flat(),
       ];
       plots.current.set(sensor.key, { plot, told });
     },
@@ -197,7 +200,8 @@ function Strip(props: StripProps) {
         limits={limits}
         shades={own.shades}
         marks={marks}
-        summary={`${sensor.key}: ${words}; ${plural(own.shades.length, "anomaly", "anomalies")} in the window`}
+        steps={own.steps}
+        summary={`${sensor.key}: ${words}; ${plural(own.shades.length, "anomaly", "anomalies")} in the window${own.steps.map((step) => `; ${step.label}`).join("")}`}
         width={phone ? width : width - NAME_W}
         height={stripHeight(props.sensors.length, phone)}
         first={first}
@@ -281,6 +285,10 @@ function Group(props: GroupProps) {
           data: data.get(sensor.key) ?? EMPTY,
           limits: limitsOf(sensor),
           marks: marksOf(sensor.key).marks,
+          steps: marksOf(sensor.key).steps.map((step) => ({
+            ...step,
+            label: `${ownName(sensor.asset)} ${sensor.measure}: ${step.label}`,
+          })),
         }),
       ),
     [group, data, marksOf],
@@ -324,7 +332,7 @@ function Group(props: GroupProps) {
         scale={props.scale}
         shades={shades}
         events={heads}
-        summary={`${group.map((sensor) => sensor.key).join(", ")} in one plot${layout === "share" ? ", each in percent of its own range" : ""}; ${plural(shades.length, "anomaly", "anomalies")} in the window`}
+        summary={`${group.map((sensor) => sensor.key).join(", ")} in one plot${layout === "share" ? ", each in percent of its own range" : ""}; ${plural(shades.length, "anomaly", "anomalies")} in the window${lines.flatMap((line) => line.steps.map((step) => `; ${step.label}`)).join("")}`}
         width={phone ? width : width - NAME_W}
         height={groupHeight(Math.ceil(props.sensors.length / LINES_MOST), phone)}
         first={props.first}
