@@ -157,7 +157,10 @@ async fn an_opc_ua_link_that_breaks_is_filled_from_history_and_nothing_is_double
     let proxy = FaultProxy::start(([127, 0, 0, 1], port).into(), 7).await.unwrap();
     let server = opcua::start_behind(proxy.addr().port(), port, folder.path());
     let plainview = Plainview::start().await;
-    connect(&plainview, "opc_ua", &opcua::open_settings(&server)).await;
+    // A value that was not heard of for long would be read and said again, as it should.
+    let mut settings = opcua::open_settings(&server);
+    settings["repeat_s"] = json!(0);
+    connect(&plainview, "opc_ua", &settings).await;
     let id = "opc_ua/plant";
     opcua::without_gap(&plainview, 10).await;
     let mut newest = 10;
