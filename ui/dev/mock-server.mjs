@@ -387,6 +387,7 @@ const routes = [
     /^\/anomalies\/([^/]+)\/explain$/,
     (m) => {
       const anomaly = need(state.anomalies.find((a) => a.anomaly_id === m[1]));
+      if (!anomaly.process) return state.explained(anomaly);
       const at = Date.parse(anomaly.started_at);
       const rows = Array.from({ length: 60 }, (_, i) => ({
         row_at: iso(at - (50 - i) * 10_000),

@@ -482,6 +482,38 @@ export const anomalies = [
   }),
 ];
 
+/** What judging the readings of a sensor again brings; one of a rule has no aspects. */
+export function explained(anomaly) {
+  const { rule, value, expected, score, started_at, detected_at, detector } = anomaly;
+  const late = rule === "flatline";
+  return {
+    anomaly,
+    rows: [],
+    same: !late,
+    again: late ? null : anomaly,
+    series: {
+      detector,
+      threshold: 0.9,
+      measure: score,
+      observed: value,
+      expected,
+      limit: expected?.low ?? null,
+      aspects:
+        rule === "score"
+          ? [
+              { aspect: "shift", share: 0.71 },
+              { aspect: "jump", share: 0.22 },
+              { aspect: "noise", share: 0.07 },
+            ]
+          : [],
+      found_at: detected_at,
+      replayed_after: iso(Date.parse(started_at) - 20_000),
+      readings: [],
+      hindrance: late ? "the method of the detector has changed since" : null,
+    },
+  };
+}
+
 const changed = (sensor, unit, before, after, at, more) => ({
   changepoint_id: uuid(),
   sensor: `north/${sensor}`,

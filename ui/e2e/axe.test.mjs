@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { describe, it } from "node:test";
-import { open, pagesOf, shareBrowser, waitingDecision, withPage } from "./browser.mjs";
+import { isMock, open, pagesOf, shareBrowser, waitingDecision, withPage } from "./browser.mjs";
 
 const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -69,6 +69,19 @@ const DIALOGS = [
       await page.locator("figure.evidence svg.plot").waitFor();
     },
   ],
+  ...(isMock
+    ? [
+        [
+          "an alarm judged again",
+          "/alarms",
+          async (page) => {
+            await page.locator("table.alarms button.linky").first().click();
+            await page.getByRole("button", { name: "Judge it again" }).click();
+            await page.locator("figure.evidence .again").waitFor();
+          },
+        ],
+      ]
+    : []),
   [
     "add a source",
     "/connect",
@@ -91,7 +104,14 @@ const DIALOGS = [
 ];
 
 /** What a phone opens in another way or not at all. */
-const DESK_ONLY = new Set(["the palette", "the keys", "the key", "the messages", "an alarm's evidence"]);
+const DESK_ONLY = new Set([
+  "the palette",
+  "the keys",
+  "the key",
+  "the messages",
+  "an alarm's evidence",
+  "an alarm judged again",
+]);
 
 describe("axe, open dialogs, phone", () => {
   for (const [name, address, act] of DIALOGS.filter(

@@ -184,6 +184,31 @@ describe("the explorer", () => {
     });
   });
 
+  it("says what an anomaly consists of, and whether judging again gave the same", {
+    skip: !isMock,
+  }, async () => {
+    const all = await list("/anomalies");
+    const judged = async (rule) => {
+      const { anomaly_id: id, sensor } = all.find((each) => each.rule === rule);
+      let said = "";
+      await withPage({}, async (page) => {
+        await open(page, `/workbench?s=${sensor}&anomaly=${id}`);
+        await page.getByRole("button", { name: "Judge it again" }).click();
+        said = await page.locator("figure.evidence .again").innerText();
+      });
+      return said;
+    };
+    const score = await judged("score");
+    assert.match(score, /Level has left its long-term place\s+71\s%[\s\S]*22\s%[\s\S]*7\.0\s%/);
+    assert.match(score, /707\.4\sm³\/h[\s\S]*708\.0 to 735\.0\sm³\/h, 0\.6\sm³\/h below/);
+    assert.match(score, /robust-score 1\.0\.0[\s\S]*gave the same answer/);
+    const rule = await judged("flatline");
+    assert.match(
+      rule,
+      /nothing to weigh[\s\S]*could not be judged again: the method of the detector has changed since/,
+    );
+  });
+
   it("marks where a level changed for good, and lists it", { skip: !isMock }, () =>
     withPage({}, async (page) => {
       await open(page, "/workbench?range=1h&s=north/km-60/flow");

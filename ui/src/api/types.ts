@@ -45,6 +45,8 @@ export interface Tick {
 }
 
 export type Anomaly = Schema["Anomaly"];
+export type ExplainedAnomaly = Schema["ExplainedAnomaly"];
+export type SeriesEvidence = Schema["SeriesEvidence"];
 export type Changepoint = Schema["Changepoint"];
 export type Prediction = Schema["Prediction"];
 

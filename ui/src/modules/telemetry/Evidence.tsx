@@ -8,9 +8,9 @@ import { clockSeconds, moment, number, percent, sensorName } from "../../ui/form
 import { gapsBefore, usualStep } from "../../ui/gaps";
 import { Loading, OriginTag, ProblemNote } from "../../ui/Note";
 import { pointsOf } from "../../ui/points";
-import { linePath, type Pt, Spark, TimeGrid } from "../../ui/svg";
+import { type Pt, Spark } from "../../ui/svg";
 import { useNow } from "../../ui/time";
-import { EvidenceDrawing, FOOT, HEIGHT, type Sample } from "./EvidenceDrawing";
+import { EvidenceDrawing, HEIGHT, type Sample } from "./EvidenceDrawing";
 import {
   aboutTime,
   bandOf,
@@ -19,12 +19,11 @@ import {
   evidenceSpan,
   evidenceWindow,
   evidenceWords,
-  explainQuery,
   mainSensor,
   type Normal,
-  processOf,
   type Subject,
 } from "./evidence";
+import { JudgeAgain } from "./JudgeAgain";
 import { useNormals } from "./normal";
 import { TakeForNormal } from "./TakeForNormal";
 
@@ -152,80 +151,14 @@ export function Evidence({ anomaly }: { anomaly: Anomaly }) {
       )}
       <figcaption className="cap">{words}</figcaption>
       <Shares anomaly={anomaly} window={window} normals={normals} />
-      {processOf(anomaly) ? <JudgeAgain anomaly={anomaly} window={window} /> : null}
+      <JudgeAgain anomaly={anomaly} window={window} />
       {anomaly.rule === "score" && anomaly.state === "active" ? <TakeForNormal anomaly={anomaly} /> : null}
       <p className="cap">
         Score <b>{number(anomaly.score)}</b>, by detector{" "}
         <span className="mono">{detectorName(anomaly)}</span>. It rests on the readings of{" "}
-        {evidenceSpan(anomaly, beat)}, the bar on the time axis; they give the same answer again.
+        {evidenceSpan(anomaly, beat)}, the bar on the time axis.
       </p>
     </figure>
-  );
-}
-
-const SCORE_H = 96;
-const SCORE_LIMIT = 0.5;
-
-/** Judges the stored readings again, row by row, and says whether the answer is the same. */
-function JudgeAgain({ anomaly, window }: { anomaly: Anomaly; window: Window }) {
-  const [asked, setAsked] = useState(false);
-  const explained = useQuery({ ...explainQuery(anomaly.anomaly_id), enabled: asked });
-  if (!asked) {
-    return (
-      <div>
-        <button type="button" className="btn s" onClick={() => setAsked(true)}>
-          Judge it again
-        </button>
-      </div>
-    );
-  }
-  if (explained.error) {
-    return (
-      <ProblemNote
-        error={explained.error}
-        what="It could not be judged again"
-        retry={() => void explained.refetch()}
-      />
-    );
-  }
-  if (!explained.data) return <Loading what="Judging every row again" height={SCORE_H} />;
-  const { same, rows } = explained.data;
-  const words = same
-    ? `Judged again, ${rows.length} rows gave the same answer.`
-    : "Judged again it came out differently: readings came late or were corrected since.";
-  const points = rows
-    .filter((row) => !row.held)
-    .map((row): Pt => [Date.parse(row.row_at), row.score])
-    .filter(([at]) => at >= window.from && at <= window.to);
-  return (
-    <div>
-      <Picture
-        summary={`Score of the model of ${anomaly.asset}, limit ${SCORE_LIMIT}. ${words}`}
-        height={SCORE_H}
-      >
-        {(width) => {
-          const bottom = SCORE_H - FOOT;
-          const x = (t: number) => 48 + ((t - window.from) / (window.to - window.from)) * (width - 62);
-          const y = (v: number) => bottom - v * (bottom - 8);
-          return (
-            <>
-              <TimeGrid from={window.from} to={window.to} x={x} top={8} bottom={bottom} gap={84} />
-              <text x={42} y={y(1) + 8} textAnchor="end">
-                score
-              </text>
-              <text x={42} y={y(SCORE_LIMIT) + 4} textAnchor="end">
-                {SCORE_LIMIT}
-              </text>
-              <path className="limit" d={`M48 ${Math.round(y(SCORE_LIMIT)) + 0.5}H${width - 14}`} />
-              <path className="l l1" d={linePath(points, x, y)} />
-            </>
-          );
-        }}
-      </Picture>
-      <p className="cap" role="status">
-        <b>{words}</b>
-      </p>
-    </div>
   );
 }
 
