@@ -493,7 +493,7 @@ export function explained(anomaly) {
     again: late ? null : anomaly,
     series: {
       detector,
-      threshold: 0.9,
+      threshold: 0.5,
       measure: score,
       observed: value,
       expected,

@@ -1,7 +1,7 @@
-import { clockSeconds, duration, moment, percent, sensorName } from "../../ui/format";
+import { clockSeconds, duration, moment, sensorName } from "../../ui/format";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
-import { type Change, levelWords, movedWords } from "./changepoints";
+import { type Change, levelWords, movedWords, sureWords } from "./changepoints";
 
 const SHOWN = 8;
 const HALF_DAY_MS = 43_200_000;
@@ -76,7 +76,7 @@ export function ChangepointList({ changes, now, known, onOpen }: Props) {
                   <td className="r nowrap hide-phone">{movedWords(change)}</td>
                   <td className="nowrap">{at(change.at * 1000)}</td>
                   <td className="nowrap">{duration(change.noticed / 1000 - change.at)} later</td>
-                  <td className="r">{percent(change.confidence)}</td>
+                  <td className="r">{sureWords(change.confidence)}</td>
                   <td className="mono nowrap hide-phone">{change.detector}</td>
                 </tr>
               );

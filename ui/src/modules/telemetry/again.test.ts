@@ -17,7 +17,7 @@ const series = (more: object = {}): SeriesEvidence => ({
   measure: 0.97,
   observed: 705.6,
   readings: [],
-  threshold: 0.9,
+  threshold: 0.5,
   ...more,
 });
 
@@ -43,7 +43,7 @@ describe("an anomaly judged again", () => {
   });
 
   it("measures a score against its threshold and a rule by its limit", () => {
-    expect(measureWords(anomaly(), series())).toBe("0.97, an anomaly from 0.90 on");
+    expect(measureWords(anomaly(), series())).toBe("0.97 when it was found, an anomaly from 0.50 on");
     const rate = measureWords(anomaly({ rule: "rate" }), series({ measure: 0.6, limit: 2 }));
     expect(rate).toMatch(/^60\s%, limit 2\.0\sm³\/h per second$/);
     expect(unweighedWords(anomaly({ rule: "range" }))).toContain("range looks at one thing");

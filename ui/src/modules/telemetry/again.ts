@@ -61,7 +61,8 @@ export function expectedWords(anomaly: Anomaly, { observed, expected }: SeriesEv
 
 /** What it was measured by: a score against its threshold, or the limit of a rule. */
 export function measureWords(anomaly: Anomaly, { measure, threshold, limit }: SeriesEvidence): string {
-  if (anomaly.rule === "score") return `${number(measure)}, an anomaly from ${number(threshold)} on`;
+  if (anomaly.rule === "score")
+    return `${number(measure)} when it was found, an anomaly from ${number(threshold)} on`;
   if (limit == null) return percent(measure);
   const words = withUnit(anomaly, told(anomaly, limit));
   return `${percent(measure)}, limit ${words}${anomaly.rule === "rate" ? " per second" : ""}`;

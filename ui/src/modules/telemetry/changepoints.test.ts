@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Changepoint, Sensor } from "../../api/types";
 import { clockSeconds } from "../../ui/format";
-import { changesIn, levelWords } from "./changepoints";
+import { changesIn, levelWords, sureWords } from "./changepoints";
 
 const T0 = Date.parse("2026-11-21T14:00:00Z");
 const iso = (s: number) => new Date(T0 + s * 1000).toISOString();
@@ -60,6 +60,11 @@ describe("changes of level", () => {
       "early",
       "late",
     ]);
+  });
+
+  it("are never certain", () => {
+    expect(sureWords(0.999)).toBe("over 99\u00a0%");
+    expect(sureWords(0.94)).toBe("94\u00a0%");
   });
 
   it("keep the digits that tell two levels apart", () => {

@@ -50,12 +50,15 @@ export function levelWords(before: number, after: number, unit: string | null | 
   return [digits(before), unit ? `${digits(after)}\u00a0${unit}` : digits(after)];
 }
 
+/** `94 %`, and never certain when it is not. */
+export const sureWords = (confidence: number): string => percent(confidence).replace(/^100/, "over 99");
+
 /** `level changed from 720.0 to 705.6 m³/h at 14:03:20, confidence 94 %` */
 function changeWords(change: Omit<Change, "label">, now: number): string {
   const [before, after] = levelWords(change.before, change.after, change.unit);
   const ms = change.at * 1000;
   const at = now - ms < 43_200_000 ? clockSeconds(ms) : moment(ms, now);
-  return `level changed from ${before} to ${after} at ${at}, confidence ${percent(change.confidence)}`;
+  return `level changed from ${before} to ${after} at ${at}, confidence ${sureWords(change.confidence)}`;
 }
 
 /** Each change in the plotted sensors it shows in, oldest first: its own, or those that moved most in its asset. */
