@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli;
@@ -18,8 +18,14 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(SocketAddr)) -> anyho
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let house = House::build(&config, stop.clone()).await?;
-    let watcher = tokio::spawn(stop_on_signal(stop.clone()));
+    // Heard from here on: who is told that it runs may stop it at once.
+    let signals = Signals::hear().context("signals cannot be heard")?;
+    let watcher = tokio::spawn(signals.stop(stop.clone()));
+    let house = tokio::select! {
+        house = House::build(&config, stop.clone()) => house?,
+        // A start that is broken off is no worse than a crash, which harms nothing.
+        () = stop.cancelled() => return Ok(()),
+    };
     let server = tokio::spawn({
         let (router, settings) = (house.router.clone(), house.web.clone());
         async move { web::serve(listener, router, &settings, stop).await }
@@ -36,17 +42,23 @@ pub(crate) fn announce(address: SocketAddr) {
     cli::print(&format!("listening on http://{address}"));
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; stop this process with kill -9, nothing is lost");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn hear() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
-    tracing::info!("stopping");
-    stop.cancel();
+
+    async fn stop(mut self, stop: CancellationToken) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    }
 }
