@@ -134,6 +134,11 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            // The rest of the body is not read, so nothing more can be asked on this connection
+            // (RFC 9110, 15.5.14); a client that knows does not try.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         // The outermost layer adds the request id to a problem it finds here.
         response.extensions_mut().insert(self);
         response
