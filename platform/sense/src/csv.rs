@@ -164,14 +164,18 @@ fn begins_with(
     Ok((head == wanted, Box::new(Cursor::new(head).chain(input))))
 }
 
-/// Takes off the mark that some programs put before a file: the reader below takes a first part
-/// that is nothing else for the end of the file.
-fn without_mark(input: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
-    let (is_marked, mut input) = begins_with(input, MARK)?;
-    if is_marked {
-        input.read_exact(&mut [0; MARK.len()])?;
+/// Takes off the mark that some programs put before a file, however often they did: the reader below
+/// takes a first part that is nothing else for the end of the file, and a mark only for one when it
+/// comes in one part.
+fn without_mark(mut input: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
+    let mut head = Vec::with_capacity(MARK.len());
+    loop {
+        head.clear();
+        input.by_ref().take(MARK.len() as u64).read_to_end(&mut head)?;
+        if head != MARK {
+            return Ok(Box::new(Cursor::new(head).chain(input)));
+        }
     }
-    Ok(input)
 }
 
 /// Without the mark that some programs put before a file.
@@ -307,6 +311,7 @@ mod tests {
             &b"\xef\xbb\xbf2024-10-01,1\n20\xb24-01-02,2\n"[..],
             b"\xef\xbb\xbftimestamp,value\n2024-10-01,1\n",
             b"\xef\xbb\xbf\"timestamp\",value\n2024-10-01,1\n",
+            b"\xef\xbb\xbf\xef\xbb\xbf\"timestamp\",value\n2024-10-01,1\n",
         ] {
             let read = |part| -> Vec<_> {
                 CsvReadings::read(Parts(body.to_vec(), part), Some(key())).unwrap().collect()
