@@ -7,10 +7,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// megabytes where a few kilobytes are used: a seventh of the work of taking readings in, and a
 /// quarter more memory.
 ///
-/// Without it everything works, only slower, so a refusal is told and no more.
-pub(crate) fn refuse_huge_pages() -> bool {
+/// Where the kernel does not do it, everything works, only slower.
+pub(crate) fn refuse_huge_pages() {
     #[cfg(target_os = "linux")]
-    return rustix::thread::disable_transparent_huge_pages(true).is_ok();
-    #[cfg(not(target_os = "linux"))]
-    false
+    rustix::thread::disable_transparent_huge_pages(true).ok();
 }

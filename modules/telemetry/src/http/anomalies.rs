@@ -2,16 +2,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
-use signal::detector::{Aspect, Rule};
+use signal::detector::{Aspect, Rule, THRESHOLD};
 use utoipa::ToSchema;
 use web::{Caller, Json, Page, Path, Problem, Query, Role};
 
 use super::processes::ProcessNow;
-use super::{invalid, key, time};
+use super::{after, key, page_of, time};
 use crate::detect::Judged;
 use crate::model::{Anomaly, AnomalyState, Band, ChainedAnomaly, DetectorName};
 use crate::records::AnomalyFilter;
-use crate::service::{SCORE_THRESHOLD, SeriesExplained, Telemetry};
+use crate::service::{SeriesExplained, Telemetry};
 
 const LIMIT_DEFAULT: u64 = 100;
 
@@ -36,17 +36,12 @@ pub(crate) struct AnomaliesAsked {
 
 impl AnomaliesAsked {
     fn filter(&self, limit: u64) -> Result<AnomalyFilter, Problem> {
-        let after = self.cursor.as_deref().map(|cursor| {
-            let wrong = || invalid("cursor", "pass `next` of the page before, unchanged");
-            let (at, id) = cursor.split_once('_').ok_or_else(wrong)?;
-            Ok::<_, Problem>((at.parse().map_err(|_| wrong())?, id.to_owned()))
-        });
         Ok(AnomalyFilter {
             state: self.state,
             sensor: self.sensor.as_deref().map(key).transpose()?,
             from: time("from", self.from.as_deref())?,
             to: time("to", self.to.as_deref())?,
-            after: after.transpose()?,
+            after: after(self.cursor.as_deref())?,
             limit: limit + 1,
         })
     }
@@ -69,14 +64,8 @@ pub(super) async fn page(
     asked: &AnomaliesAsked,
 ) -> Result<Page<ChainedAnomaly>, Problem> {
     let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
-    let mut items = service.anomalies(&asked.filter(limit)?).await?;
-    let more = items.len() as u64 > limit;
-    items.truncate(limit as usize);
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| format!("{}_{}", last.anomaly.started_at.as_micros(), last.anomaly.anomaly_id));
-    Ok(Page { items, next })
+    let items = service.anomalies(&asked.filter(limit)?).await?;
+    Ok(page_of(items, limit, |one| (one.anomaly.started_at, one.anomaly.anomaly_id)))
 }
 
 /// An anomaly, and what the stored readings say when they are judged again.
@@ -158,7 +147,7 @@ impl SeriesEvidence {
         };
         Self {
             detector,
-            threshold: SCORE_THRESHOLD,
+            threshold: THRESHOLD,
             measure: finding.severity,
             observed: finding.observed,
             expected: finding.expected.map(band),

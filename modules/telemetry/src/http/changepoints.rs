@@ -3,7 +3,7 @@ use kernel::SensorKey;
 use serde::Deserialize;
 use web::{Json, Page, Problem, Query};
 
-use super::{invalid, key, time};
+use super::{after, invalid, key, page_of, time};
 use crate::model::Changepoint;
 use crate::records::ChangeFilter;
 use crate::service::Telemetry;
@@ -32,11 +32,6 @@ pub(crate) struct ChangepointsAsked {
 
 impl ChangepointsAsked {
     fn filter(&self, limit: u64) -> Result<ChangeFilter, Problem> {
-        let after = self.cursor.as_deref().map(|cursor| {
-            let wrong = || invalid("cursor", "pass `next` of the page before, unchanged");
-            let (at, id) = cursor.split_once('_').ok_or_else(wrong)?;
-            Ok::<_, Problem>((at.parse().map_err(|_| wrong())?, id.to_owned()))
-        });
         let asset = self.asset.as_deref().map(|asset| {
             let key = SensorKey::new(&format!("{asset}/-"));
             key.map(|key| key.asset()).map_err(|error| invalid("asset", error.to_string()))
@@ -46,7 +41,7 @@ impl ChangepointsAsked {
             asset: asset.transpose()?,
             from: time("from", self.from.as_deref())?,
             to: time("to", self.to.as_deref())?,
-            after: after.transpose()?,
+            after: after(self.cursor.as_deref())?,
             limit: limit + 1,
         })
     }
@@ -63,12 +58,6 @@ pub(crate) async fn list(
     Query(asked): Query<ChangepointsAsked>,
 ) -> Result<Json<Page<Changepoint>>, Problem> {
     let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
-    let mut items = service.changepoints(&asked.filter(limit)?).await?;
-    let more = items.len() as u64 > limit;
-    items.truncate(limit as usize);
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| format!("{}_{}", last.changed_at.as_micros(), last.changepoint_id));
-    Ok(Json(Page { items, next }))
+    let items = service.changepoints(&asked.filter(limit)?).await?;
+    Ok(Json(page_of(items, limit, |one| (one.changed_at, one.changepoint_id))))
 }

@@ -17,12 +17,13 @@ mod sensors;
 mod sources;
 
 use axum::http::HeaderMap;
-use kernel::{CorrelationId, Retryable, SensorKey};
+use kernel::{CorrelationId, Retryable, SensorKey, Timestamp};
 use sense::SenseError;
 use store::series::SeriesError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::Problem;
+use uuid::Uuid;
+use web::{Page, Problem};
 
 use crate::error::{self, TelemetryError};
 use crate::service::Telemetry;
@@ -161,6 +162,27 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<kernel::Timestamp>, Pr
             .ok_or_else(|| invalid(field, "neither an RFC 3339 time nor an epoch"))
     })
     .transpose()
+}
+
+/// The time and the id after which a list goes on, newest first.
+fn after(cursor: Option<&str>) -> Result<Option<(i64, String)>, Problem> {
+    let wrong = || invalid("cursor", "pass `next` of the page before, unchanged");
+    let read = |cursor: &str| {
+        let (at, id) = cursor.split_once('_').ok_or_else(wrong)?;
+        Ok((at.parse().map_err(|_| wrong())?, id.to_owned()))
+    };
+    cursor.map(read).transpose()
+}
+
+/// A page of `limit` out of items of which one more was asked for. `place` is what [`after`] reads.
+fn page_of<T>(mut items: Vec<T>, limit: u64, place: impl Fn(&T) -> (Timestamp, Uuid)) -> Page<T> {
+    let more = items.len() as u64 > limit;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|last| {
+        let (at, id) = place(last);
+        format!("{}_{id}", at.as_micros())
+    });
+    Page { items, next }
 }
 
 #[cfg(test)]

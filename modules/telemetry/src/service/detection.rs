@@ -375,8 +375,11 @@ impl Telemetry {
     /// and lets the log go up to there.
     async fn write_down(&self, engine: &mut Engine, max: usize) -> Result<(), TelemetryError> {
         let share = max.div_ceil(engine.shards.len().max(1));
-        let ids: Vec<SeriesId> =
+        let mut ids: Vec<SeriesId> =
             engine.shards.iter_mut().flat_map(|shard| shard.take_unsaved(share)).collect();
+        // A sensor may stand in line twice, and one statement must not write its row twice.
+        ids.sort_unstable();
+        ids.dedup();
         let first = engine.shards.iter_mut().filter_map(Shard::first_unsaved).min();
         let done = first.map_or(engine.reached, |first| Offset(first.0.saturating_sub(1)));
         if ids.is_empty() && done == engine.written {

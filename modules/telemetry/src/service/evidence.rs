@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kernel::Timestamp;
-use signal::detector::{Finding, THRESHOLD};
+use signal::detector::Finding;
 use store::records::Tx;
 use store::series::Span;
 
@@ -139,9 +139,6 @@ fn is_same(found: &Finding, onset: &Finding) -> bool {
 fn just_after(at: Timestamp) -> Timestamp {
     Timestamp::from_micros(at.as_micros().saturating_add(1))
 }
-
-/// The threshold that a score is to be compared with.
-pub(crate) const SCORE_THRESHOLD: f64 = THRESHOLD;
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ pub(crate) use aggregate::Chosen;
 pub(crate) use counters::{Counters, FAULTS};
 pub use declare::SensorDeclaration;
 pub use door::Door;
-pub(crate) use evidence::{SCORE_THRESHOLD, SeriesExplained};
+pub(crate) use evidence::SeriesExplained;
 pub(crate) use feed::Flow;
 pub(crate) use intake::Head;
 pub(crate) use processes::{ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Processes};

@@ -87,7 +87,7 @@ async fn an_anomaly_of_a_sensor_is_judged_again_alike() {
         let judged = series.again.unwrap();
         let last = *judged.readings.last().unwrap();
         assert_eq!(last.point.at, series.onset.finding.evidence.until);
-        assert!(last.score >= crate::service::SCORE_THRESHOLD);
+        assert!(last.score >= signal::detector::THRESHOLD);
         let shares: f64 = judged.aspects.iter().map(|(_, share)| share).sum();
         assert!((shares - 1.0).abs() < 1e-9, "{:?}", judged.aspects);
         runs.push((anomaly.anomaly_id, anomaly.score.to_bits(), last.score.to_bits()));
