@@ -2,6 +2,7 @@
 
 mod bus;
 mod data;
+mod detectors;
 mod flood;
 mod http;
 mod ingest;
@@ -36,6 +37,8 @@ enum Bench {
     Flood(flood::Flood),
     /// What late readings cost
     Late(late::Late),
+    /// One detector: time per reading and bytes of state
+    Detectors(detectors::Detectors),
     /// The same readings from ever more sensors
     Sensors(scale::Sensors),
     /// The same questions as history grows
@@ -46,6 +49,7 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Bench::parse() {
+        Bench::Detectors(detectors) => detectors.run(),
         Bench::Bus(publish) => publish.run(),
         Bench::Ingest(ingest) => ingest.run(),
         Bench::Flood(flood) => flood.run(),

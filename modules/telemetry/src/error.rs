@@ -23,6 +23,8 @@ pub enum TelemetryError {
     Bus(#[from] BusError),
     #[error("encoding of {what}")]
     Encoding { what: &'static str, source: serde_json::Error },
+    #[error("encoding of the detectors' states")]
+    Unwritten(#[source] rmp_serde::encode::Error),
     #[error("there is no source `{0}`")]
     NoSuchSource(String),
     #[error("there is a source `{0}`")]

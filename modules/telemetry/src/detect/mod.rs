@@ -6,6 +6,7 @@
 mod chains;
 mod clock;
 mod grid;
+mod kept;
 mod process;
 mod replay;
 mod watch;
@@ -24,6 +25,7 @@ use crate::model::{Anomaly, Changepoint, Profile, Trust};
 use chains::Chains;
 
 pub(crate) use grid::{LATE_ROWS, Plan, Row, Sample, rows};
+pub(crate) use kept::{BUNDLE_SENSORS, KeptState, bundle_of, members, read_states, write_states};
 pub(crate) use process::{AssetModel, AssetNow, AssetWatch, Fleet, SavedAsset, replay};
 pub(crate) use replay::{Again, Judged, Onset, SavedBefore, judge_again};
 pub(crate) use watch::{Saved, Standing, Watch};
@@ -321,24 +323,21 @@ impl Shard {
         }
     }
 
-    /// Takes up to `max` sensors whose states have waited longest to be written down.
-    pub(crate) fn take_unsaved(&mut self, max: usize) -> Vec<SeriesId> {
-        let mut taken = Vec::new();
-        while taken.len() < max && self.first_unsaved().is_some() {
-            taken.extend(self.unsaved.pop_front().map(|(_, id)| id));
-        }
-        taken
-    }
-
-    /// The first batch that some written state lacks.
-    pub(crate) fn first_unsaved(&mut self) -> Option<Offset> {
+    /// The sensor whose state has waited longest to be written down, and the first batch that its
+    /// written state lacks.
+    pub(crate) fn first_unsaved(&mut self) -> Option<(Offset, SeriesId)> {
         while let Some((first, id)) = self.unsaved.front().copied() {
             if self.watch(id).and_then(|watch| watch.unsaved()) == Some(first) {
-                return Some(first);
+                return Some((first, id));
             }
             self.unsaved.pop_front();
         }
         None
+    }
+
+    /// Takes the sensor that has waited longest out of the line.
+    pub(crate) fn pass_unsaved(&mut self) {
+        self.unsaved.pop_front();
     }
 
     /// Takes over what was changed about the sensors.

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
-use signal::detector::{Aspect, Finding, Rule, SensorDetector, SensorProfile, VERSION};
+use signal::detector::{Aspect, Finding, Rule, SensorDetector, SensorProfile};
 use store::series::Point;
 
 use super::Saved;
@@ -20,7 +20,7 @@ pub(crate) enum SavedBefore {
     /// None was: the readings from the sensor's first on give the same answer.
     Nothing,
     State(Box<Saved>),
-    /// Written in a shape that is read no more.
+    /// Written by another version of the method.
     Unreadable,
 }
 
@@ -29,11 +29,9 @@ impl SavedBefore {
     pub(crate) fn hindrance(&self, unit: Option<&str>) -> Option<&'static str> {
         match self {
             Self::Nothing => None,
-            Self::State(saved) if saved.version == VERSION => (saved.unit.as_deref() != unit)
+            Self::State(saved) => (saved.unit.as_deref() != unit)
                 .then_some("the unit of the sensor was changed shortly before"),
-            Self::State(_) | Self::Unreadable => {
-                Some("the method of the detector has changed since")
-            }
+            Self::Unreadable => Some("the method of the detector has changed since"),
         }
     }
 

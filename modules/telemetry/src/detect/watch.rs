@@ -30,12 +30,17 @@ pub(crate) struct Standing {
 /// A sensor's detector as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    pub(super) version: String,
     pub(super) detector: SensorDetector,
     live: bool,
     pub(super) unit: Option<String>,
-    #[serde(default)]
     clock: SourceClock,
+}
+
+#[cfg(test)]
+impl Saved {
+    pub(super) fn of(detector: SensorDetector, unit: Option<String>) -> Self {
+        Self { detector, live: true, unit, clock: SourceClock::default() }
+    }
 }
 
 /// One sensor under watch.
@@ -76,8 +81,8 @@ impl Watch {
         }
     }
 
-    /// Goes on from what was written down with batch `applied`. A state of another version of the
-    /// method, or in another unit, is left aside.
+    /// Goes on from what was written down with batch `applied`. A state in another unit is left
+    /// aside.
     pub(crate) fn restored(
         subject: Arc<Subject>,
         saved: Option<Saved>,
@@ -86,8 +91,7 @@ impl Watch {
         trust: Trust,
     ) -> Self {
         let mut watch = Self { applied, standing, trust, ..Self::new(subject) };
-        let fitting =
-            saved.filter(|saved| saved.version == VERSION && saved.unit == watch.subject.unit);
+        let fitting = saved.filter(|saved| saved.unit == watch.subject.unit);
         if let Some(saved) = fitting {
             watch.detector = saved.detector;
             watch.detector.set_profile(watch.subject.sensor_profile());
@@ -99,7 +103,6 @@ impl Watch {
 
     pub(crate) fn save(&self) -> Saved {
         Saved {
-            version: VERSION.to_owned(),
             detector: self.detector.clone(),
             live: self.live,
             unit: self.subject.unit.clone(),

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Table, TableCreateStatement};
@@ -60,7 +58,7 @@ pub(super) fn marks() -> TableCreateStatement {
         .to_owned()
 }
 
-/// The state of one sensor's detector after batch `applied` of the series log.
+/// The state of an asset's detector after batch `applied` of the series log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SavedState {
     pub sensor: String,
@@ -72,28 +70,19 @@ fn signed(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
-pub(crate) async fn saved_states(records: &Records) -> Result<Vec<SavedState>, TelemetryError> {
-    let rows = state::Entity::find().all(records.read()).await?;
+/// The states under names with this prefix.
+pub(crate) async fn saved_states(
+    records: &Records,
+    prefix: &str,
+) -> Result<Vec<SavedState>, TelemetryError> {
+    let asked = state::Entity::find().filter(state::Column::Sensor.starts_with(prefix));
+    let rows = asked.all(records.read()).await?;
     let saved = rows.into_iter().map(|row| SavedState {
         sensor: row.sensor,
         applied: u64::try_from(row.applied).unwrap_or(0),
         body: row.body,
     });
     Ok(saved.collect())
-}
-
-/// The states of some sensors, as far as there are any.
-pub(crate) async fn states_of(
-    records: &Records,
-    sensors: &[String],
-) -> Result<HashMap<String, String>, TelemetryError> {
-    let mut states = HashMap::with_capacity(sensors.len());
-    for some in sensors.chunks(ROWS_PER_STATEMENT) {
-        let asked = state::Entity::find().filter(state::Column::Sensor.is_in(some.to_vec()));
-        let rows = asked.all(records.read()).await?;
-        states.extend(rows.into_iter().map(|row| (row.sensor, row.body)));
-    }
-    Ok(states)
 }
 
 pub(crate) async fn save_states(tx: &Tx, states: Vec<SavedState>) -> Result<(), TelemetryError> {
@@ -132,10 +121,9 @@ pub(crate) async fn save_checkpoint(tx: &Tx, name: &str, done: u64) -> Result<()
     Ok(())
 }
 
-/// Loses everything that the detectors wrote down.
+/// Loses how far the detectors had come.
 #[cfg(test)]
-pub(crate) async fn forget_detectors(tx: &Tx) -> Result<(), TelemetryError> {
-    state::Entity::delete_many().exec(tx.conn()).await?;
+pub(crate) async fn forget_checkpoints(tx: &Tx) -> Result<(), TelemetryError> {
     mark::Entity::delete_many().exec(tx.conn()).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod evidence;
 mod processes;
 mod sensors;
 mod sources;
+mod watches;
 
 use sea_orm::sea_query::ColumnDef;
 use store::records::{Change, Migration, RecordsError};
@@ -16,14 +17,17 @@ pub(crate) use anomalies::{AnomalyFilter, anomalies, one_anomaly, record_anomaly
 pub(crate) use changes::{ChangeFilter, changes, record_change};
 pub(crate) use damage::{DamageAlarm, damage_alarms, end_damage_alarm, put_damage_alarm};
 #[cfg(test)]
-pub(crate) use detectors::forget_detectors;
-pub(crate) use detectors::{
-    SavedState, checkpoint, save_checkpoint, save_states, saved_states, states_of,
-};
+pub(crate) use detectors::forget_checkpoints;
+pub(crate) use detectors::{SavedState, checkpoint, save_checkpoint, save_states, saved_states};
 pub(crate) use evidence::{KeptEvidence, evidence_of, forget_evidence, put_evidence};
 pub(crate) use processes::{accepted_models, models_of, put_model};
 pub(crate) use sensors::{all_sensors, insert_sensors, set_trust, set_unit, update_sensor};
 pub(crate) use sources::{put_source, remove_source, sources};
+#[cfg(test)]
+pub(crate) use watches::forget_watches;
+pub(crate) use watches::{
+    Numbered, bundles_after, bundles_of, save_bundle, save_singles, single_states, single_states_of,
+};
 
 use crate::error::TelemetryError;
 
@@ -69,7 +73,11 @@ pub(crate) fn migrations() -> Vec<Migration> {
         name: "telemetry_0006_changepoints",
         changes: vec![Change::Table(changes::table()), Change::Index(changes::index())],
     };
-    vec![first, sources, processes, damage, evidence, changes]
+    let watches = Migration {
+        name: "telemetry_0007_watches",
+        changes: vec![Change::Table(watches::bundles()), Change::Table(watches::singles())],
+    };
+    vec![first, sources, processes, damage, evidence, changes, watches]
 }
 
 /// Text columns are `text` on every database, numbers `bigint` or `double precision`.
@@ -79,6 +87,10 @@ fn text(name: &'static str) -> ColumnDef {
 
 fn text_maybe(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().to_owned()
+}
+
+fn blob(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).blob().not_null().to_owned()
 }
 
 fn big(name: &'static str) -> ColumnDef {

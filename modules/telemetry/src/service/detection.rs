@@ -6,7 +6,7 @@
 //! are passed over, the others are judged again with the same result. Ids are derived from
 //! sensor, rule and start, so even a lost state repeats no anomaly: the row is there already.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,24 +19,19 @@ use store::series::{Batch, Offset, SeriesError, SeriesId, Tail};
 use super::Telemetry;
 use super::counters::add;
 use super::registry::Brief;
-use crate::detect::{Effect, Outcome, Said, Saved, Shard, Standing, Subject, Watch};
+use crate::detect::{
+    Effect, KeptState, Outcome, Said, Shard, Subject, Watch, bundle_of, write_states,
+};
 use crate::error::TelemetryError;
 use crate::events::{ANOMALY_DETECTED, SENSOR_TRUST_CHANGED, TrustChanged};
 use crate::model::{Anomaly, AnomalyRule, AnomalyState, TrustState};
-use crate::records::{self, SavedState};
+use crate::records;
 
 pub(crate) const READER: &str = "anomaly-detection";
 const BATCHES_PER_PASS: usize = 64;
 const TAIL_WAIT: Duration = Duration::from_millis(250);
 /// How often silence is judged and states are written down.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Each changed state is written within about this many rounds of housekeeping, unless there are
-/// very many.
-const SAVE_ROUNDS: usize = 30;
-/// Fewest and most states written in a round. A state is some 4 kB and the log since the oldest is
-/// kept, so a million sensors take turns of eight minutes rather than write 100 MB each second.
-const SAVES_MIN: usize = 1;
-const SAVES_MAX: usize = 2_000;
 /// After a start nobody is called silent: sources need time to come back.
 const SILENCE_GRACE: Duration = Duration::from_secs(60);
 const SHARDS_MAX: usize = 64;
@@ -65,12 +60,12 @@ impl AcceptedLevels {
 }
 
 /// The detectors of all sensors, and how far they have come.
-struct Engine {
+pub(super) struct Engine {
     shards: Vec<Shard>,
-    reached: Offset,
+    pub(super) reached: Offset,
     generation: u64,
     /// The checkpoint as it is written down.
-    written: Offset,
+    pub(super) written: Offset,
     started: Duration,
     housekept: Duration,
 }
@@ -78,6 +73,33 @@ struct Engine {
 impl Engine {
     fn watch(&mut self, id: SeriesId) -> Option<&mut Watch> {
         self.shards.iter_mut().find(|shard| shard.owns(id))?.watch(id)
+    }
+
+    /// The state of a sensor's detector, to be written down.
+    pub(super) fn kept(&mut self, id: SeriesId) -> Option<KeptState> {
+        let watch = self.watch(id)?;
+        Some(KeptState::new(id, watch.key().as_str(), watch.applied(), watch.save()))
+    }
+
+    pub(super) fn mark_saved(&mut self, id: SeriesId) {
+        self.watch(id).into_iter().for_each(Watch::mark_saved);
+    }
+
+    /// The bundles of the sensors that have waited longest to be written down, and the batch up to
+    /// which every state is complete once these are written.
+    pub(super) fn waiting(&mut self, bundles_max: usize) -> (BTreeSet<u32>, Offset) {
+        let mut bundles = BTreeSet::new();
+        loop {
+            let lines = self.shards.iter_mut().enumerate();
+            let firsts = lines.filter_map(|(at, shard)| Some((shard.first_unsaved()?, at)));
+            let Some(((first, id), at)) = firsts.min() else { return (bundles, self.reached) };
+            let bundle = bundle_of(id);
+            if !bundles.contains(&bundle) && bundles.len() >= bundles_max {
+                return (bundles, Offset(first.0.saturating_sub(1)));
+            }
+            bundles.insert(bundle);
+            self.shards[at].pass_unsaved();
+        }
     }
 }
 
@@ -100,7 +122,7 @@ impl Telemetry {
             metrics::gauge!("plainview_detector_lag_batches").set(lag as f64);
             context.handle.progress(passed, lag);
         }
-        self.write_down(&mut engine, usize::MAX).await?;
+        self.write_all_down(&mut engine).await?;
         Ok(())
     }
 
@@ -143,32 +165,7 @@ impl Telemetry {
         }
         .min(SHARDS_MAX) as u32;
         let mut shards: Vec<Shard> = (0..count).map(|index| Shard::new(index, count)).collect();
-        let mut standing: BTreeMap<SensorKey, Vec<Standing>> = BTreeMap::new();
-        let standing_now = records::standing(&self.records).await?.into_iter();
-        let own = |one: &Standing| one.anomaly.rule != AnomalyRule::Process;
-        for one in standing_now.filter(own) {
-            standing.entry(one.anomaly.sensor.clone()).or_default().push(one);
-        }
-        let states = records::saved_states(&self.records).await?;
-        let mut states: HashMap<String, SavedState> =
-            states.into_iter().map(|state| (state.sensor.clone(), state)).collect();
-        for entry in self.registry.all() {
-            let key = &entry.sensor.key;
-            let standing = standing.remove(key).unwrap_or_default();
-            let state = states.remove(key.as_str());
-            if state.is_none() && standing.is_empty() {
-                continue;
-            }
-            let applied = Offset(state.as_ref().map_or(0, |state| state.applied));
-            let saved = state.and_then(|state| serde_json::from_str::<Saved>(&state.body).ok());
-            let trust = entry.sensor.trust.trust;
-            let subject = Arc::clone(&entry.subject);
-            let watch = Watch::restored(subject, saved, applied, standing, trust);
-            self.show(entry.id, &watch);
-            if let Some(shard) = shards.iter_mut().find(|shard| shard.owns(entry.id)) {
-                shard.put(entry.id, watch);
-            }
-        }
+        self.restore_watches(&mut shards).await?;
         let now = self.clock.monotonic();
         let reached = Offset(records::checkpoint(&self.records, READER).await?);
         // From here on the log waits for the detectors, also before their first checkpoint.
@@ -248,7 +245,11 @@ impl Telemetry {
         let mut ids: Vec<SeriesId> = said.iter().map(|said| said.series).collect();
         ids.sort_unstable();
         ids.dedup();
-        let states = save(engine, &ids)?;
+        let mut states = Vec::with_capacity(ids.len());
+        for state in ids.iter().filter_map(|id| engine.kept(*id)) {
+            let series = state.series().0;
+            states.push((series, write_states(&[state]).map_err(TelemetryError::Unwritten)?));
+        }
         let mut trusts = Vec::new();
         let before = self.states_before(&said).await?;
         let tx = self.records.begin().await?;
@@ -257,7 +258,7 @@ impl Telemetry {
                 Effect::Anomaly { anomaly, revision, correlation, onset } => {
                     let new = self.say_anomaly(&tx, anomaly, *revision, *correlation).await?;
                     if let Some(onset) = onset.as_ref().filter(|_| new) {
-                        let before = before.get(anomaly.sensor.as_str());
+                        let before = before.get(&said.series);
                         self.keep_evidence(&tx, anomaly, onset, before).await?;
                     }
                 }
@@ -283,7 +284,7 @@ impl Telemetry {
                 }
             }
         }
-        records::save_states(&tx, states).await?;
+        records::save_singles(&tx, states).await?;
         tx.commit().await?;
         self.committed(engine, &ids, trusts);
         Ok(())
@@ -325,7 +326,7 @@ impl Telemetry {
         }
     }
 
-    fn show(&self, id: SeriesId, watch: &Watch) {
+    pub(super) fn show(&self, id: SeriesId, watch: &Watch) {
         let brief = watch.worst().map(|anomaly| Brief {
             score: anomaly.score,
             severity: anomaly.severity,
@@ -367,51 +368,8 @@ impl Telemetry {
             let said = engine.shards.iter_mut().flat_map(|shard| shard.silence(now)).collect();
             self.commit(engine, said).await?;
         }
-        let saves = (self.registry.len() / SAVE_ROUNDS).clamp(SAVES_MIN, SAVES_MAX);
-        self.write_down(engine, saves).await
+        self.write_down(engine, self.bundles_per_round()).await
     }
-
-    /// Writes the states that have waited longest, then the batch up to which all are complete,
-    /// and lets the log go up to there.
-    async fn write_down(&self, engine: &mut Engine, max: usize) -> Result<(), TelemetryError> {
-        let share = max.div_ceil(engine.shards.len().max(1));
-        let mut ids: Vec<SeriesId> =
-            engine.shards.iter_mut().flat_map(|shard| shard.take_unsaved(share)).collect();
-        // A sensor may stand in line twice, and one statement must not write its row twice.
-        ids.sort_unstable();
-        ids.dedup();
-        let first = engine.shards.iter_mut().filter_map(Shard::first_unsaved).min();
-        let done = first.map_or(engine.reached, |first| Offset(first.0.saturating_sub(1)));
-        if ids.is_empty() && done == engine.written {
-            return Ok(());
-        }
-        let states = save(engine, &ids)?;
-        let tx = self.records.begin().await?;
-        records::save_states(&tx, states).await?;
-        records::save_checkpoint(&tx, READER, done.0).await?;
-        tx.commit().await?;
-        for id in &ids {
-            if let Some(watch) = engine.watch(*id) {
-                watch.mark_saved();
-            }
-        }
-        engine.written = done;
-        Ok(self.series.hold(READER, done).await?)
-    }
-}
-
-fn save(engine: &mut Engine, ids: &[SeriesId]) -> Result<Vec<SavedState>, TelemetryError> {
-    let mut states = Vec::with_capacity(ids.len());
-    for id in ids {
-        if let Some(watch) = engine.watch(*id) {
-            states.push(SavedState {
-                sensor: watch.key().as_str().to_owned(),
-                applied: watch.applied().0,
-                body: serde_json::to_string(&watch.save()).map_err(encoding("detector"))?,
-            });
-        }
-    }
-    Ok(states)
 }
 
 pub(super) fn encoding(what: &'static str) -> impl Fn(serde_json::Error) -> TelemetryError {

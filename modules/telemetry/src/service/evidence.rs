@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use kernel::Timestamp;
 use signal::detector::Finding;
 use store::records::Tx;
-use store::series::Span;
+use store::series::{SeriesId, Span};
 
 use super::Telemetry;
 use super::detection::encoding;
 use super::processes::Explained;
-use crate::detect::{Again, Effect, Onset, Said, SavedBefore, judge_again};
+use crate::detect::{
+    Again, Effect, KeptState, Onset, Said, SavedBefore, judge_again, read_states, write_states,
+};
 use crate::error::TelemetryError;
 use crate::model::{Anomaly, Band, Severity};
 use crate::records::{self, KeptEvidence};
@@ -39,17 +43,19 @@ impl Telemetry {
     pub(super) async fn states_before(
         &self,
         said: &[Said],
-    ) -> Result<HashMap<String, String>, TelemetryError> {
-        let begun = said.iter().filter_map(|said| match &said.effect {
-            Effect::Anomaly { anomaly, onset: Some(_), .. } => {
-                Some(anomaly.sensor.as_str().to_owned())
-            }
-            _ => None,
-        });
-        let mut sensors: Vec<String> = begun.collect();
+    ) -> Result<HashMap<SeriesId, String>, TelemetryError> {
+        let begun = said
+            .iter()
+            .filter(|said| matches!(said.effect, Effect::Anomaly { onset: Some(_), .. }));
+        let mut sensors: Vec<SeriesId> = begun.map(|said| said.series).collect();
         sensors.sort_unstable();
         sensors.dedup();
-        records::states_of(&self.records, &sensors).await
+        let states = self.kept_of(&sensors).await?;
+        let text = |state: KeptState| {
+            let series = state.series();
+            Some((series, BASE64_STANDARD.encode(write_states(&[state]).ok()?)))
+        };
+        Ok(states.into_values().filter_map(text).collect())
     }
 
     /// Keeps what an anomaly rests on: the state before it and what was said then. The readings
@@ -78,8 +84,11 @@ impl Telemetry {
         let onset: Onset = serde_json::from_str(&kept.onset).map_err(encoding("evidence"))?;
         let before = match &kept.before {
             None => SavedBefore::Nothing,
-            Some(body) => serde_json::from_str(body)
-                .map_or(SavedBefore::Unreadable, |saved| SavedBefore::State(Box::new(saved))),
+            Some(text) => BASE64_STANDARD
+                .decode(text)
+                .ok()
+                .and_then(|bytes| read_states(&bytes)?.pop())
+                .map_or(SavedBefore::Unreadable, |one| SavedBefore::State(Box::new(one.saved))),
         };
         let replayed_after = before.reaches();
         let mut hindrance = before.hindrance(anomaly.unit.as_deref()).map(str::to_owned);

@@ -11,6 +11,7 @@ mod families;
 mod feed;
 mod intake;
 mod integrity;
+mod kept;
 mod process_detection;
 mod processes;
 pub(crate) mod prometheus;

@@ -65,7 +65,7 @@ impl Telemetry {
             .filter(|one| one.anomaly.rule == AnomalyRule::Process)
             .map(|one| (one.anomaly.asset.clone(), one))
             .collect();
-        let states = records::saved_states(&self.records).await?.into_iter();
+        let states = records::saved_states(&self.records, STATE_PREFIX).await?.into_iter();
         let mut states: HashMap<String, SavedState> = states
             .filter_map(|state| Some((state.sensor.strip_prefix(STATE_PREFIX)?.to_owned(), state)))
             .collect();

@@ -236,7 +236,8 @@ async fn judging_the_log_again_from_its_start_repeats_nothing() {
     agents.stop().await;
     // The worst case: every state and checkpoint is gone, the log is whole.
     let tx = site.records.begin().await.unwrap();
-    crate::records::forget_detectors(&tx).await.unwrap();
+    crate::records::forget_watches(&tx).await.unwrap();
+    crate::records::forget_checkpoints(&tx).await.unwrap();
     tx.commit().await.unwrap();
     let (door, agents) = site.start();
     say(&door, 10, &[3.0], CorrelationId::new()).await;

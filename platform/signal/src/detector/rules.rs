@@ -23,6 +23,7 @@ const FLAT_RUN_MIN: u32 = 30;
 const FLAT_RUN_FACTOR: u32 = 3;
 const FLAT_REPEAT_SHARE: f64 = 0.2;
 const FLAT_LEARN_MIN: u64 = 200;
+const FLAT_WEIGHT: f64 = 1.0 / FLAT_LEARN_MIN as f64;
 /// A silence is a fault after this many intervals of the profile; without one after this many
 /// learned intervals, and as many of those that one in a hundred exceeds.
 const MISSING_INTERVALS: f64 = 3.0;
@@ -238,15 +239,15 @@ impl RuleBook {
         } else {
             self.back_share > BACK_ONSET
         };
-        let claim = Claim {
+        let claim = |book: &Self| Claim {
             rule: Rule::OutOfOrder,
             aspect: None,
-            severity: self.back_share,
-            observed: self.back_share,
+            severity: book.back_share,
+            observed: book.back_share,
             expected: Some((0.0, BACK_ONSET)),
             limit: Some(BACK_ONSET),
         };
-        self.turn(on, claim, at, at, before, findings);
+        self.turn(on, Rule::OutOfOrder, claim, (at, at), before, findings);
     }
 
     /// Puts a reading before every rule that looks at values.
@@ -292,17 +293,17 @@ impl RuleBook {
         }
         let change = place.and_then(|place| self.change(sight, place));
         self.score_peak = if standing { self.score_peak.max(score) } else { score };
-        let claim = Claim {
+        let claim = |book: &Self| Claim {
             rule: Rule::Score,
             aspect: Some(sight.surprise.aspect),
-            severity: self.score_peak,
+            severity: book.score_peak,
             observed: sight.surprise.aspect_observed(),
             expected: Some(sight.surprise.aspect_expected()),
             limit: None,
         };
         let since = self.score_rose_at.unwrap_or(sight.at);
         let on = self.episode || place == Some(Place::Outside);
-        self.turn(on, claim, since, sight.at, sight.before, findings);
+        self.turn(on, Rule::Score, claim, (since, sight.at), sight.before, findings);
         if !on {
             self.changed_to = None;
         }
@@ -349,7 +350,7 @@ impl RuleBook {
         let margin = if self.active.contains(Rule::Range) { RANGE_DEADBAND * span } else { 0.0 };
         let on = sight.value < low + margin || sight.value > high - margin;
         let beyond = (low - sight.value).max(sight.value - high).max(0.0);
-        let claim = Claim {
+        let claim = |_: &Self| Claim {
             rule: Rule::Range,
             aspect: None,
             severity: growing(1.0 + if span > 0.0 { beyond / span } else { 1.0 }),
@@ -357,7 +358,7 @@ impl RuleBook {
             expected: Some((low, high)),
             limit: Some(if sight.value < low { low } else { high }),
         };
-        self.turn(on, claim, sight.at, sight.at, sight.before, findings);
+        self.turn(on, Rule::Range, claim, (sight.at, sight.at), sight.before, findings);
     }
 
     fn judge_rate(
@@ -377,15 +378,15 @@ impl RuleBook {
             rate.abs() > limit
         };
         let reach = limit * elapsed_s;
-        let claim = Claim {
+        let claim = |book: &Self| Claim {
             rule: Rule::Rate,
             aspect: None,
             severity: growing(rate.abs() / limit),
             observed: sight.value,
-            expected: Some((self.last_value - reach, self.last_value + reach)),
+            expected: Some((book.last_value - reach, book.last_value + reach)),
             limit: Some(limit),
         };
-        self.turn(on, claim, sight.at, sight.at, sight.before, findings);
+        self.turn(on, Rule::Rate, claim, (sight.at, sight.at), sight.before, findings);
     }
 
     fn judge_flatline(
@@ -407,7 +408,7 @@ impl RuleBook {
             }
             Flatline::Auto => self.flat.is_longer_than_ever(),
         };
-        let claim = Claim {
+        let claim = |_: &Self| Claim {
             rule: Rule::Flatline,
             aspect: None,
             severity: 0.5,
@@ -415,35 +416,37 @@ impl RuleBook {
             expected: None,
             limit: None,
         };
-        self.turn(on, claim, self.flat.started, sight.at, sight.before, findings);
+        self.turn(on, Rule::Flatline, claim, (self.flat.started, sight.at), sight.before, findings);
     }
 
     fn judge_unit(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) {
         let on = self.unit.follow(sight, self.active.contains(Rule::UnitJump));
         let reach = UNIT_SPREADS * self.unit.spread;
-        let claim = Claim {
+        let claim = |book: &Self| Claim {
             rule: Rule::UnitJump,
             aspect: None,
             severity: 0.9,
             observed: sight.value,
-            expected: Some((self.unit.mean - reach, self.unit.mean + reach)),
+            expected: Some((book.unit.mean - reach, book.unit.mean + reach)),
             limit: None,
         };
-        self.turn(on, claim, self.unit.started, sight.at, sight.before, findings);
+        self.turn(on, Rule::UnitJump, claim, (self.unit.started, sight.at), sight.before, findings);
     }
 
-    /// Says a finding when a rule starts or ends, which few readings do.
+    /// Says a finding when a rule starts or ends, which few readings do; only then is put together
+    /// what it claims.
     #[inline(always)]
     fn turn(
         &mut self,
         on: bool,
-        claim: Claim,
-        since: i64,
-        at: i64,
+        rule: Rule,
+        claim: impl FnOnce(&Self) -> Claim,
+        (since, at): (i64, i64),
         before: Baseline,
         findings: &mut Vec<Finding>,
     ) {
-        if on != self.active.contains(claim.rule) {
+        if on != self.active.contains(rule) {
+            let claim = claim(self);
             findings.push(self.turned(on, claim, since, at, before));
         }
     }
@@ -482,7 +485,8 @@ impl FlatRun {
         self.samples = self.samples.saturating_add(1);
         // A long run must not teach the detector that this sensor repeats itself.
         if self.length <= FLAT_RUN_MIN {
-            let weight = 1.0 / (self.samples as f64).min(FLAT_LEARN_MIN as f64);
+            let few = self.samples < FLAT_LEARN_MIN;
+            let weight = if few { 1.0 / self.samples as f64 } else { FLAT_WEIGHT };
             self.repeat_share += weight * (f64::from(u8::from(repeats)) - self.repeat_share);
         }
     }

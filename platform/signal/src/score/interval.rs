@@ -36,9 +36,12 @@ impl TypicalInterval {
         if seconds == self.seconds {
             return;
         }
-        let step = 1.0 + (1.0 / f64::from(self.count)).max(STEP_MIN);
-        if seconds > self.seconds * step {
-            self.seconds *= step;
+        let few = f64::from(self.count) * STEP_MIN < 1.0;
+        let step = 1.0 + if few { 1.0 / f64::from(self.count) } else { STEP_MIN };
+        if seconds > self.seconds {
+            if seconds > self.seconds * step {
+                self.seconds *= step;
+            }
         } else if seconds < self.seconds / step {
             self.seconds /= step;
         }

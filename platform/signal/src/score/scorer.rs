@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::order::{greater, lesser, within};
-use super::season::{HOUR_MICROS, Season};
+use super::season::{HourTime, Season};
 use super::tail::Tail;
+use super::tails::Tails;
 use super::week::Week;
 
 /// Statistics that look at each reading.
@@ -20,6 +21,8 @@ const LAST_FEW: f64 = 0.3;
 const SHORT: f64 = 0.08;
 const MIDDLE: f64 = 0.025;
 const LONG: f64 = 0.001;
+/// Readings after which the share of one reading is less than the least of these weights.
+const FEW: u64 = 1_000;
 /// Weight of one reading in the average of seasonal surprises, and the most one can bring.
 const SEASON_WEIGHT: f64 = 0.08;
 const SEASON_SURPRISE_MAX: f64 = 20.0;
@@ -163,14 +166,13 @@ pub struct Scorer {
     jumps_long: f64,
     season: Season,
     week: Week,
-    jump_tail: Tail,
-    short_tail: Tail,
-    middle_tail: Tail,
+    /// Of jumps, of how much larger they have become, and of what the short and the middle level are
+    /// away from the long one.
+    moves: Tails,
     season_tail: Tail,
     season_average_tail: Tail,
     week_tail: Tail,
     week_average_tail: Tail,
-    noise_tail: Tail,
     #[serde(skip)]
     weekly: Weekly,
 }
@@ -183,6 +185,14 @@ struct Look {
     observed: f64,
     centre: f64,
     usual: f64,
+}
+
+/// Where the last few readings were, and how far from there this one lies, as the logarithm of the
+/// distance in `jitter`s.
+#[derive(Clone, Copy)]
+struct Jump {
+    from: f64,
+    relative: f64,
 }
 
 impl Scorer {
@@ -255,15 +265,32 @@ impl Scorer {
         {
             self.last_few = value;
         }
-        // The least weight of this reading in an average, which is its share while there are few.
-        let least = 1.0 / self.samples as f64;
+        let least = self.least();
         let limit = self.pull_max();
-        let (jump, noise) = self.look_at_jump(value, least, limit);
+        let jump = self.jump(value, least, limit);
         self.follow(value, least, limit);
         let limit = self.pull_max();
-        let placed = self.is_placed();
-        let short = shift(&mut self.short_tail, self.short, self.long, placed);
-        let middle = shift(&mut self.middle_tail, self.middle, self.long, placed);
+        let distances = [
+            jump.relative,
+            greater(self.jumps - self.jumps_long, 0.0),
+            (self.short - self.long).abs(),
+            (self.middle - self.long).abs(),
+        ];
+        let surprises = self.moves.surprise(distances);
+        let usual = self.moves.usual_max();
+        if self.is_placed() {
+            self.moves.learn(distances, MEMORY);
+        }
+        let move_of = |place: usize, share: f64, observed: f64, centre: f64| Look {
+            surprise: share * surprises[place],
+            observed,
+            centre,
+            usual: usual[place],
+        };
+        let jump = move_of(0, JUMP_SHARE, value, jump.from);
+        let noise = move_of(1, NOISE_SHARE, self.jumps, self.jumps_long);
+        let short = move_of(2, 1.0, self.short, self.long);
+        let middle = move_of(3, 1.0, self.middle, self.long);
         let (season, week) = self.look_at_season(at, value, limit);
         self.settle(value, least, limit);
         [
@@ -299,51 +326,46 @@ impl Scorer {
         self.samples > PLACED
     }
 
-    /// The logarithm makes heavy-tailed jumps, which most sensors have, light-tailed. Answers the
-    /// jump itself, and how much larger jumps have become.
-    fn look_at_jump(&mut self, value: f64, least: f64, limit: f64) -> (Look, Look) {
-        let distance = (value - self.last_few).abs();
-        let centre = self.last_few;
+    /// The least weight of a reading in an average, which is its share while there are few. Later
+    /// every average gives it more.
+    fn least(&self) -> f64 {
+        if self.samples > FEW { 0.0 } else { 1.0 / self.samples as f64 }
+    }
+
+    /// How far the reading lies from the last few. The logarithm makes heavy-tailed jumps, which most
+    /// sensors have, light-tailed.
+    #[inline(always)]
+    fn jump(&mut self, value: f64, least: f64, limit: f64) -> Jump {
+        let from = self.last_few;
+        let distance = (value - from).abs();
         self.jitter += greater(2.0 * LONG, least) * (lesser(distance, limit) - self.jitter);
         // Twice as fast as `ln_1p`, whose care for tiny arguments means nothing here.
         let relative = lesser((1.0 + distance / (self.jitter + f64::MIN_POSITIVE)).ln(), LOG_MAX);
-        let surprise = JUMP_SHARE * self.jump_tail.surprise(relative);
-        let usual = self.jump_tail.usual_max();
         self.jumps += greater(SHORT, least) * (relative - self.jumps);
         self.jumps_long += greater(LONG, least) * (relative - self.jumps_long);
-        let grown = greater(self.jumps - self.jumps_long, 0.0);
-        let noise = Look {
-            surprise: NOISE_SHARE * self.noise_tail.surprise(grown),
-            observed: self.jumps,
-            centre: self.jumps_long,
-            usual: self.noise_tail.usual_max(),
-        };
-        if self.is_placed() {
-            self.jump_tail.learn(relative, MEMORY);
-            self.noise_tail.learn(grown, MEMORY);
-        }
-        (Look { surprise, observed: value, centre, usual }, noise)
+        Jump { from, relative }
     }
 
     /// How unusual the last readings were for their time of day, and of the week.
     fn look_at_season(&mut self, at: i64, value: f64, limit: f64) -> (Look, Look) {
         let value = self.long + within(value - self.long, limit);
+        let time = HourTime::of(at);
         let day = Habit {
-            expected: self.season.expected(at),
+            expected: self.season.expected(time),
             weight: SEASON_WEIGHT,
             average: &mut self.season_average,
             tail: &mut self.season_tail,
             average_tail: &mut self.season_average_tail,
         };
         let week = Habit {
-            expected: self.week.expected(at.div_euclid(HOUR_MICROS)),
+            expected: self.week.expected(time.hour),
             weight: WEEK_WEIGHT,
             average: &mut self.week_average,
             tail: &mut self.week_tail,
             average_tail: &mut self.week_average_tail,
         };
         let looks = (day.look(value), week.look(value));
-        if let Some((hour, mean)) = self.season.learn(at, value) {
+        if let Some((hour, mean)) = self.season.learn(time.hour, value) {
             self.week.learn(hour, mean, greater(self.spread, SPREAD_MIN * self.long.abs()));
         }
         looks
@@ -403,20 +425,6 @@ impl Habit<'_> {
         self.tail.learn(distance, MEMORY);
         look
     }
-}
-
-fn shift(tail: &mut Tail, level: f64, long: f64, placed: bool) -> Look {
-    let distance = (level - long).abs();
-    let look = Look {
-        surprise: tail.surprise(distance),
-        observed: level,
-        centre: long,
-        usual: tail.usual_max(),
-    };
-    if placed {
-        tail.learn(distance, MEMORY);
-    }
-    look
 }
 
 /// The joint surprise that chance alone reaches two or three times a week, kept for the interval it was

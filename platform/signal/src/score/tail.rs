@@ -3,31 +3,31 @@ use serde::{Deserialize, Serialize};
 use super::order::{greater, lesser};
 
 /// Share of values below the upper body, and below the tail proper.
-const BODY: f64 = 0.9;
-const TAIL: f64 = 0.985;
+pub(super) const BODY: f64 = 0.9;
+pub(super) const TAIL: f64 = 0.985;
 /// One over the shares above. A division takes as long as ten multiplications.
-const PER_BODY: f64 = 1.0 / (1.0 - BODY);
-const PER_TAIL: f64 = 1.0 / (1.0 - TAIL);
+pub(super) const PER_BODY: f64 = 1.0 / (1.0 - BODY);
+pub(super) const PER_TAIL: f64 = 1.0 / (1.0 - TAIL);
 /// −ln of the shares above.
-const BODY_SURPRISE: f64 = std::f64::consts::LN_10;
-const TAIL_SURPRISE: f64 = 4.199_705_077_879_927;
+pub(super) const BODY_SURPRISE: f64 = std::f64::consts::LN_10;
+pub(super) const TAIL_SURPRISE: f64 = 4.199_705_077_879_927;
 /// Values from which only mean and mean absolute deviation are taken.
-const FIRST: u32 = 100;
+pub(super) const FIRST: u32 = 100;
 /// Distance of the 90 % quantile from the mean and mean excess over the quantile, in mean absolute
 /// deviations: about the same for normal, half-normal and exponential distributions. The first
 /// shape, and what the first values are judged by.
 const FIRST_BODY: f64 = 1.7;
 const FIRST_EXCESS: f64 = 0.9;
 /// Excesses that the first shape counts for.
-const PRIOR: u32 = 10;
+pub(super) const PRIOR: u32 = 10;
 /// A value further out than this many mean excesses teaches no more than one just there, so that a
 /// single glitch cannot blind the sensor.
-const REACH: f64 = 30.0;
+pub(super) const REACH: f64 = 30.0;
 /// The mean excess is taken to be at least this share of the mean: a sensor that hardly moves is not
 /// alarming when it moves a little.
-const EXCESS_MIN: f64 = 0.2;
+pub(super) const EXCESS_MIN: f64 = 0.2;
 /// Surprises end here; the probability means nothing further out.
-const SURPRISE_MAX: f64 = 40.0;
+pub(super) const SURPRISE_MAX: f64 = 40.0;
 
 /// The upper tail of a statistic's own recent distribution.
 ///
@@ -39,18 +39,18 @@ const SURPRISE_MAX: f64 = 40.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
     #[serde(with = "crate::exact::one")]
-    mean: f64,
+    pub(super) mean: f64,
     #[serde(with = "crate::exact::one")]
-    body: f64,
+    pub(super) body: f64,
     #[serde(with = "crate::exact::one")]
-    body_excess: f64,
+    pub(super) body_excess: f64,
     #[serde(with = "crate::exact::one")]
-    tail: f64,
+    pub(super) tail: f64,
     #[serde(with = "crate::exact::one")]
-    tail_excess: f64,
-    samples: u32,
-    body_count: u32,
-    tail_count: u32,
+    pub(super) tail_excess: f64,
+    pub(super) samples: u32,
+    pub(super) body_count: u32,
+    pub(super) tail_count: u32,
 }
 
 impl Tail {
