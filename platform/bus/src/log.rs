@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use kernel::{Event, EventDraft};
 use sea_orm::ConnectionTrait;
-use store::records::Tx;
+use store::records::{Backend, Tx};
 use tokio::time::{Instant, timeout_at};
 
 use crate::records::events::{self, Row};
 use crate::{Bus, BusError, Filter, Offset};
 
-/// Commits of other processes are seen by looking this often.
-pub(crate) const POLL: Duration = Duration::from_millis(250);
+/// Commits of other processes are seen by looking this often. Only a command beside us may write to
+/// an SQLite file; on Postgres there are workers.
+const POLL: Duration = Duration::from_millis(250);
+const POLL_ALONE: Duration = Duration::from_secs(1);
 
 /// An event is a fact, not a file: pictures and batches are referred to, not carried.
 const DATA_BYTES_MAX: usize = 1 << 20;
@@ -54,6 +56,14 @@ pub(crate) async fn read(
     events::after(bus.records().read(), after, filter, limit.min(READ_MAX)).await
 }
 
+/// How often to look for what other processes have written.
+pub(crate) fn poll(bus: &Bus) -> Duration {
+    match bus.records().backend() {
+        Backend::Sqlite => POLL_ALONE,
+        Backend::Postgres => POLL,
+    }
+}
+
 pub(crate) async fn tail(
     bus: &Bus,
     after: Offset,
@@ -71,7 +81,7 @@ pub(crate) async fn tail(
             return Ok(found);
         }
         // Running into the deadline means looking once more, as does a commit.
-        drop(timeout_at(deadline.min(now + POLL), commits.changed()).await);
+        drop(timeout_at(deadline.min(now + poll(bus)), commits.changed()).await);
     }
 }
 

@@ -63,7 +63,7 @@ impl AcceptedLevels {
 pub(super) struct Engine {
     shards: Vec<Shard>,
     pub(super) reached: Offset,
-    generation: u64,
+    revision: u64,
     /// The checkpoint as it is written down.
     pub(super) written: Offset,
     started: Duration,
@@ -170,12 +170,12 @@ impl Telemetry {
         let reached = Offset(records::checkpoint(&self.records, READER).await?);
         // From here on the log waits for the detectors, also before their first checkpoint.
         self.series.hold(READER, reached).await?;
-        // No generation that there is: the first refresh takes over doubts, and what changed meanwhile.
+        // No revision that there is: the first refresh takes over doubts, and what changed meanwhile.
         Ok(Engine {
             shards,
             reached,
             written: reached,
-            generation: u64::MAX,
+            revision: u64::MAX,
             started: now,
             housekept: now,
         })
@@ -227,11 +227,11 @@ impl Telemetry {
     }
 
     fn refresh(&self, engine: &mut Engine) -> Vec<Said> {
-        let generation = self.registry.generation();
-        if generation == engine.generation {
+        let revision = self.registry.revision();
+        if revision == engine.revision {
             return Vec::new();
         }
-        engine.generation = generation;
+        engine.revision = revision;
         let now = self.clock.now();
         let refreshed = engine.shards.iter_mut().map(|s| s.refresh(now, &|id| self.subject(id)));
         refreshed.flatten().collect()

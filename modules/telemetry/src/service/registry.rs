@@ -101,8 +101,10 @@ struct Maps {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     maps: RwLock<Maps>,
-    /// Grows with every change to a registered sensor.
+    /// Grows with every sensor and with every change to one.
     generation: AtomicU64,
+    /// Grows with every change to a sensor that was there: who has looked at it must look again.
+    revision: AtomicU64,
     /// Sensors that spoke since the last tick.
     changed: Mutex<VecDeque<SeriesId>>,
 }
@@ -111,6 +113,7 @@ impl Registry {
     pub(crate) fn put(&self, id: SeriesId, sensor: Sensor) {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         let now = maps.by_key.get(&sensor.key).map(|entry| Arc::clone(&entry.now));
+        let is_new = now.is_none();
         let entry = Arc::new(Entry::new(id, sensor, now.unwrap_or_default()));
         let slot = id.0 as usize;
         if slot >= maps.by_id.len() {
@@ -120,6 +123,9 @@ impl Registry {
         maps.by_key.insert(entry.sensor.key.clone(), entry);
         drop(maps);
         self.generation.fetch_add(1, Ordering::Release);
+        if !is_new {
+            self.touch();
+        }
     }
 
     /// Changes a registered sensor under the lock, so that no other change is lost.
@@ -133,15 +139,20 @@ impl Registry {
         maps.by_key.insert(key.clone(), entry);
         drop(maps);
         self.generation.fetch_add(1, Ordering::Release);
+        self.touch();
     }
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
     /// Has everything that is known of the sensors looked at again.
     pub(crate) fn touch(&self) {
-        self.generation.fetch_add(1, Ordering::Release);
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn get(&self, key: &SensorKey) -> Option<Arc<Entry>> {

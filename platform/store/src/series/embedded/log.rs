@@ -20,17 +20,18 @@ const FORMAT: i64 = 3;
 /// The other connections are our own and brief; this only bridges a checkpoint.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest there is. A batch is some 130 kB, and each page of it is written, read and moved by
-/// calls of its own: with 16 kB an append took a tenth more of the processor.
-const PAGE_BYTES: i64 = 65_536;
+/// A batch is some 130 kB, and each page of it is written, read and moved by calls of its own: with
+/// pages of 16 kB an append took a tenth more of the processor. Larger ones make a log of single
+/// readings larger for little.
+const PAGE_BYTES: i64 = 32_768;
 /// Free pages kept for the appends to come: growing the file again would cost them time.
-pub(super) const FREE_PAGES_KEPT: i64 = 128;
+pub(super) const FREE_PAGES_KEPT: i64 = 256;
 /// What is left when nothing comes.
-pub(super) const FREE_PAGES_QUIET: i64 = 1;
+pub(super) const FREE_PAGES_QUIET: i64 = 2;
 /// Files up to this size are checked whole when they are opened; larger ones by the scrub alone.
-const CHECKED_PAGES_MAX: i64 = 512;
+const CHECKED_PAGES_MAX: i64 = 1_024;
 /// Pages given back in one step.
-const SHRINK_PAGES: i64 = 64;
+const SHRINK_PAGES: i64 = 128;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (

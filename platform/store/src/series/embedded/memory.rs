@@ -52,7 +52,7 @@ impl Memory {
         Self { applied, latest, ..Self::default() }
     }
 
-    pub(super) fn apply(&mut self, offset: Offset, batch: &Batch) {
+    pub(super) fn apply(&mut self, offset: Offset, batch: &Arc<Batch>) {
         let sensors = batch.series.iter().map(|id| id.0 as usize + 1).max().unwrap_or(0);
         self.active.reserve(sensors);
         if self.latest.len() < sensors {
@@ -60,9 +60,9 @@ impl Memory {
         }
         for (id, rows) in batch.runs() {
             let slot = |i| Slot::new(batch.at[i], batch.value[i], batch.quality[i], offset.0);
-            self.note_latest(id, rows.clone().map(slot));
-            self.active.extend(id.0, rows.map(slot));
+            self.note_latest(id, rows.map(slot));
         }
+        self.active.add(offset, batch);
         self.applied = self.applied.max(offset);
     }
 
@@ -90,8 +90,8 @@ impl Memory {
     pub(super) fn at(&self, id: SeriesId, at: i64) -> Option<Slot> {
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.runs);
         let newest = |runs: &Runs| {
-            let found = runs.of(id.0).flatten().filter(|slot| slot.at == at);
-            found.max_by_key(|slot| slot.offset()).copied()
+            let found = runs.of(id.0).filter(|slot| slot.at == at);
+            found.max_by_key(|slot| slot.offset())
         };
         newest(&self.active).or_else(|| frozen.and_then(newest))
     }

@@ -547,7 +547,7 @@ fn replay(
             .ok()
             .filter(|batch| batch.series.iter().all(|id| (id.0 as usize) < sensors));
         match batch {
-            Some(batch) => replayed.memory.apply(offset, &batch),
+            Some(batch) => replayed.memory.apply(offset, &Arc::new(batch)),
             None => {
                 replayed.lost += 1;
                 tracing::error!(

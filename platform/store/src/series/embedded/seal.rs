@@ -258,7 +258,7 @@ impl Sealer {
             if self.sealed_to.len() <= place {
                 self.sealed_to.resize(place + 1, i64::MIN);
             }
-            let last = frozen.runs.of(series).flatten().map(|slot| slot.at).max();
+            let last = frozen.runs.of(series).map(|slot| slot.at).max();
             let known = &mut self.sealed_to[place];
             *known = last.unwrap_or(*known).max(*known);
         }
@@ -396,7 +396,7 @@ impl<'a> Pass<'a> {
         }
         let mut days = BTreeSet::new();
         let mut known = i64::MIN;
-        for slot in runs.sensors().flat_map(|series| runs.of(series)).flatten() {
+        for slot in runs.sensors().flat_map(|series| runs.of(series)) {
             let day = day_of(slot.at);
             if day != known {
                 days.insert(day);
@@ -417,7 +417,7 @@ impl<'a> Pass<'a> {
         let mut worked = Instant::now();
         for (index, series) in self.frozen.runs.sensors().enumerate() {
             run.clear();
-            run.extend(self.frozen.runs.of(series).flatten().copied());
+            self.frozen.runs.append_to(series, &mut run);
             self.bring_in_order(series, &mut run, days);
             let mut rest = run.as_slice();
             while let Some(slot) = rest.first() {

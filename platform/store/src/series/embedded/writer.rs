@@ -26,7 +26,7 @@ const PROBE_PERIOD: Duration = Duration::from_secs(1);
 const TRUNCATE_BATCHES: usize = 2_000;
 const TRUNCATE_BYTES: u64 = 4 << 20;
 /// What a commit costs in the write-ahead log beside its data.
-const COMMIT_BYTES: u64 = 128 << 10;
+const COMMIT_BYTES: u64 = 64 << 10;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SeriesError>>;
 

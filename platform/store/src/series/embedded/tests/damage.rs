@@ -185,8 +185,9 @@ async fn a_flipped_bit_anywhere_in_the_log_is_noticed() {
     let store = fixture.embedded();
     let ids = [sensor(store, "a").await, sensor(store, "b").await];
     store.hold("reader", Offset(0)).await.unwrap();
+    // Enough that it, and not the room beside it, is most of the file.
     for i in 0..40 {
-        store.append(batch(ids[i as usize % 2], i * 60..(i + 1) * 60)).await.unwrap();
+        store.append(batch(ids[i as usize % 2], i * 600..(i + 1) * 600)).await.unwrap();
         if i == 9 {
             store.seal_now().await.unwrap();
         }
