@@ -49,8 +49,18 @@ export function shareBrowser() {
   after(() => browser?.close());
 }
 
-/** Runs `act` with a page of its own and fails when the page wrote an error or a request of it failed. */
-export async function withPage({ size = "desk", scheme = "light", timezoneId }, act) {
+/** How the server says that it is not well. */
+const UNWELL = {
+  status: 500,
+  contentType: "application/problem+json",
+  body: JSON.stringify({ type: "/docs/errors/internal", title: "Something went wrong here", status: 500 }),
+};
+
+/**
+ * Runs `act` with a page of its own and fails when the page wrote an error or a request of it failed.
+ * What `failing` matches is answered with an error, until `act` calls `heal`.
+ */
+export async function withPage({ size = "desk", scheme = "light", timezoneId, failing }, act) {
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,
@@ -65,16 +75,20 @@ export async function withPage({ size = "desk", scheme = "light", timezoneId }, 
   page.setDefaultTimeout(PATIENCE_MS);
   countCalls(page);
   const wrong = [];
+  const meant = (url) => failing?.test(url) ?? false;
+  if (failing) await page.route(failing, (route) => route.fulfill(UNWELL));
+  const heal = () => page.unroute(failing);
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()))
+    if (["error", "warning"].includes(message.type()) && !meant(message.location().url))
       wrong.push(`${message.text()} ${message.location().url}`);
   });
   page.on("response", (response) => {
-    if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`);
+    if (response.status() >= 400 && !meant(response.url()))
+      wrong.push(`${response.status()} ${response.url()}`);
   });
   try {
-    await act(page);
+    await act(page, heal);
     assert.deepEqual(wrong, [], "nothing is written to the console, no request fails");
   } catch (error) {
     // What the page showed is half of the explanation.

@@ -230,6 +230,28 @@ describe("the explorer", () => {
     }),
   );
 
+  for (const [what, title, failing] of [
+    ["the level changes", "Level changes in this window", /\/api\/v1\/changepoints\?/],
+    ["the anomalies", "Anomalies in this window", /\/api\/v1\/anomalies\?/],
+  ]) {
+    it(`says that ${what} could not be read, and reads them on request`, { skip: !isMock }, () =>
+      withPage({ failing }, async (page, heal) => {
+        await open(page, "/workbench?range=1h&s=north/km-60/flow");
+        const panel = page.getByRole("region", { name: title });
+        await panel
+          .getByRole("alert")
+          .getByText(`${what.replace("t", "T")} could not be read`)
+          .waitFor();
+        // The plots go on without them.
+        assert.equal(await page.locator(".strip canvas").count(), 1);
+        await heal();
+        await panel.getByRole("button", { name: "Try again" }).click();
+        await panel.locator("tbody tr").first().waitFor();
+        assert.equal(await panel.getByRole("alert").count(), 0);
+      }),
+    );
+  }
+
   it("follows a finger on a phone", () =>
     withPage({ size: "phone" }, async (page) => {
       await open(page, "/workbench?range=1h&s=north/km-00/flow");

@@ -135,10 +135,11 @@ function Explore() {
   const { shown, lost } = useChosen(keys, sensors, known);
   const own = useMemo(() => shown.map((sensor) => sensor.key), [shown]);
   const { series, query, there } = useReadings(own, window, live);
-  const changes = useChanges(shown, window, live);
+  const { changes, query: changesQuery } = useChanges(shown, window, live);
   const marksOf = useMarks(window, live, troubles, changes);
   const events = useEventMarks(own);
-  const found = useQuery(anomaliesQuery(window, live)).data?.items ?? NONE;
+  const foundQuery = useQuery(anomaliesQuery(window, live));
+  const found = foundQuery.data?.items ?? NONE;
   const anomalies = useMemo(() => inView(found, own, window), [found, own, window]);
   const opened = found.find((each) => each.anomaly_id === search.anomaly);
   const now = useNow(10_000);
@@ -290,9 +291,17 @@ function Explore() {
               <Loading what={`Reading ${label}`} height={PLOTS_HEIGHT} />
             </Panel>
           )}
-          <AnomalyList anomalies={there ? anomalies : NONE} now={now} onOpen={(anomaly) => go({ anomaly })} />
+          <AnomalyList
+            anomalies={there ? anomalies : NONE}
+            error={there ? foundQuery.error : null}
+            retry={() => void foundQuery.refetch()}
+            now={now}
+            onOpen={(anomaly) => go({ anomaly })}
+          />
           <ChangepointList
             changes={there ? changes : NONE}
+            error={there ? changesQuery.error : null}
+            retry={() => void changesQuery.refetch()}
             now={now}
             known={(anomaly) => found.some((each) => each.anomaly_id === anomaly)}
             onOpen={(anomaly) => go({ anomaly })}
@@ -305,13 +314,18 @@ function Explore() {
 }
 
 /** The changes of level of the plotted sensors. A plot goes without them rather than not at all. */
-function useChanges(sensors: readonly Sensor[], window: Window, live: boolean): LevelChange[] {
+function useChanges(sensors: readonly Sensor[], window: Window, live: boolean) {
   const assets = [...new Set(sensors.map((sensor) => sensor.asset))].sort();
-  const found = useQuery(changepointsQuery(assets, window, live)).data ?? NONE;
+  const query = useQuery(changepointsQuery(assets, window, live));
+  const found = query.data ?? NONE;
   const now = useNow(60_000);
   const keys = sensors.map((sensor) => sensor.key).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the keys, not the values of each second
-  return useMemo(() => changesIn(found, sensors, window, now), [found, keys, window, now]);
+  const changes = useMemo(
+    (): LevelChange[] => changesIn(found, sensors, window, now),
+    [found, keys, window, now],
+  );
+  return { changes, query };
 }
 
 function useMarks(

@@ -2,6 +2,7 @@ import type { Window } from "../../api/queries";
 import type { Anomaly } from "../../api/types";
 import { CloseButton, Dialog } from "../../ui/Dialog";
 import { clockSeconds, duration, moment, number, quantity, sensorName } from "../../ui/format";
+import { ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
 import { Evidence } from "./Evidence";
@@ -22,21 +23,35 @@ export function inView(anomalies: readonly Anomaly[], sensors: readonly string[]
     .sort((a, b) => b.score - a.score || Date.parse(b.started_at) - Date.parse(a.started_at));
 }
 
+const TITLE = "Anomalies in this window";
+
 interface Props {
   anomalies: readonly Anomaly[];
+  /** Why they may be missing. */
+  error: unknown;
+  retry: () => void;
   now: number;
   onOpen: (id: string) => void;
 }
 
 /** What the shaded stretches of the plots are; each opens what it rests on. */
-export function AnomalyList({ anomalies, now, onOpen }: Props) {
+export function AnomalyList({ anomalies, error, retry, now, onOpen }: Props) {
+  if (error) {
+    return (
+      <Panel title={TITLE}>
+        <div className="in">
+          <ProblemNote error={error} what="The anomalies could not be read" retry={retry} />
+        </div>
+      </Panel>
+    );
+  }
   if (anomalies.length === 0) return null;
   const shown = anomalies.slice(0, SHOWN);
   const at = (time: string) =>
     now - Date.parse(time) < HALF_DAY_MS ? clockSeconds(time) : moment(time, now);
   return (
     <Panel
-      title="Anomalies in this window"
+      title={TITLE}
       meta={
         shown.length < anomalies.length
           ? `${shown.length} of ${anomalies.length}, surest first`

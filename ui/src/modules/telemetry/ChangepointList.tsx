@@ -1,4 +1,5 @@
 import { clockSeconds, duration, moment, sensorName } from "../../ui/format";
+import { ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
 import { type Change, levelWords, movedWords, sureWords } from "./changepoints";
@@ -6,8 +7,13 @@ import { type Change, levelWords, movedWords, sureWords } from "./changepoints";
 const SHOWN = 8;
 const HALF_DAY_MS = 43_200_000;
 
+const TITLE = "Level changes in this window";
+
 interface Props {
   changes: readonly Change[];
+  /** Why they may be missing. */
+  error: unknown;
+  retry: () => void;
   now: number;
   /** Whether the anomaly that stands meanwhile can be shown. */
   known: (anomaly: string) => boolean;
@@ -15,13 +21,22 @@ interface Props {
 }
 
 /** What the steps in the plots are; each opens the anomaly that stands meanwhile. */
-export function ChangepointList({ changes, now, known, onOpen }: Props) {
+export function ChangepointList({ changes, error, retry, now, known, onOpen }: Props) {
+  if (error) {
+    return (
+      <Panel title={TITLE}>
+        <div className="in">
+          <ProblemNote error={error} what="The level changes could not be read" retry={retry} />
+        </div>
+      </Panel>
+    );
+  }
   if (changes.length === 0) return null;
   const shown = changes.slice(-SHOWN).reverse();
   const at = (ms: number) => (now - ms < HALF_DAY_MS ? clockSeconds(ms) : moment(ms, now));
   return (
     <Panel
-      title="Level changes in this window"
+      title={TITLE}
       meta={
         shown.length < changes.length ? `${shown.length} of ${changes.length}, newest first` : "newest first"
       }
