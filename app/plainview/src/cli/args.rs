@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 
 use super::demo::Demo;
 use super::detect::Detect;
+use super::explain::Explain;
 use super::export::Export;
 use super::ingest::Ingest;
 use super::keys::KeysCommand;
@@ -53,6 +54,8 @@ pub(super) enum Command {
     Query(Query),
     /// Write readings of a running Plainview to files (Parquet, CSV, Arrow)
     Export(Export),
+    /// Judge the readings behind anomalies of a running Plainview again
+    Explain(Explain),
     /// Run the detectors over files
     Detect {
         #[command(subcommand)]

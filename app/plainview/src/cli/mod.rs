@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod detect;
 mod doctor;
+mod explain;
 mod export;
 mod ingest;
 mod keys;
@@ -12,6 +13,7 @@ mod query;
 mod remote;
 mod replay;
 mod selection;
+mod table;
 mod workbench;
 
 use std::process::ExitCode;
@@ -24,8 +26,10 @@ use crate::{logging, serve};
 use args::{Command, Plainview};
 pub(crate) use output::print;
 
-/// Exit codes: 0 done, 1 failed, 2 wrong usage (clap's), 3 refused by the settings.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage (clap's), 3 refused by the settings, 4 judged again
+/// and not the same.
 const REFUSED: u8 = 3;
+const DIFFERS: u8 = 4;
 
 /// Parses the command line and does what it says.
 pub(crate) fn run(environ: Environ) -> ExitCode {
@@ -74,6 +78,7 @@ async fn dispatch(args: Plainview, config: Config) -> anyhow::Result<ExitCode> {
         Command::Ingest(ingest) => ingest.run(json).await?,
         Command::Query(query) => query.run(json).await?,
         Command::Export(export) => export.run(json).await?,
+        Command::Explain(explain) => return explain.run(json).await,
         Command::Detect { command } => return Ok(command.run(json)),
         Command::Doctor => return doctor::run(&config, json).await,
         Command::Openapi => {

@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 use kernel::{Clock, SystemClock, Timestamp};
 use serde_json::Value;
 
-use super::output;
 use super::remote::Remote;
 use super::selection::{Period, Sensor, sensors};
+use super::{output, table};
 
 /// The door answers for so many sensors at once.
 const SENSORS_MAX: usize = 50;
@@ -63,7 +63,7 @@ impl Query {
         if json {
             output::print(&answer.to_string());
         } else {
-            table(&answer).iter().for_each(|line| output::print(line));
+            lines(&answer).iter().for_each(|line| output::print(line));
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Query {
 }
 
 /// Lines of columns under their names, a table per sensor.
-fn table(answer: &Value) -> Vec<String> {
+fn lines(answer: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for series in answer["series"].as_array().into_iter().flatten() {
         if !lines.is_empty() {
@@ -101,7 +101,7 @@ fn table(answer: &Value) -> Vec<String> {
                 None => continue,
             },
         };
-        lines.extend(columns(names, rows));
+        lines.extend(table::columns(names, rows));
         if rows.is_empty() {
             lines.push("  nothing in this stretch".to_owned());
         }
@@ -110,42 +110,6 @@ fn table(answer: &Value) -> Vec<String> {
         }
     }
     lines
-}
-
-fn columns(names: &[&str], rows: &[Value]) -> Vec<String> {
-    let cell = |value: &Value| match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().map_or(String::new(), figure),
-        other => other.to_string(),
-    };
-    let mut cells: Vec<Vec<String>> = vec![names.iter().map(|n| (*n).to_owned()).collect()];
-    cells.extend(rows.iter().map(|row| names.iter().map(|name| cell(&row[*name])).collect()));
-    let widths: Vec<usize> = (0..names.len())
-        .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let is_figure = |name: &str| matches!(name, "value" | "count" | "min" | "mean" | "max");
-    cells
-        .iter()
-        .map(|row| {
-            let parts = row.iter().zip(&widths).zip(names).map(|((text, width), name)| {
-                if is_figure(name) { format!("{text:>width$}") } else { format!("{text:<width$}") }
-            });
-            format!("  {}", parts.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
-        })
-        .collect()
-}
-
-/// Seven digits are enough for a person; programs take JSON or CSV.
-fn figure(value: f64) -> String {
-    let short = format!("{value:.6e}");
-    let Ok(rounded) = short.parse::<f64>() else { return short };
-    let size = rounded.abs();
-    if size == 0.0 || (1e-4..1e9).contains(&size) {
-        rounded.to_string()
-    } else {
-        format!("{rounded:e}")
-    }
 }
 
 #[cfg(test)]
@@ -164,7 +128,7 @@ mod tests {
             {"sensor": "a/b/d", "unit": null, "width_s": 60.0, "buckets": []},
         ]});
         assert_eq!(
-            table(&answer).join("\n"),
+            lines(&answer).join("\n"),
             "a/b/c [bar]\n  \
              at                          value  quality  reason\n  \
              2026-01-01T00:00:00Z          4.6  good\n  \

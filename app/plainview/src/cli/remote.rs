@@ -66,9 +66,17 @@ impl Link {
         path: &str,
         query: &[(&str, String)],
     ) -> anyhow::Result<Response> {
-        let request = || self.http.get(format!("{}{path}", self.url)).query(query);
-        let answer = self.patiently(request).await?;
+        let answer = self.ask(path, query).await?;
         if answer.status().is_success() { Ok(answer) } else { bail!(self.refusal(answer).await) }
+    }
+
+    /// The answer to a GET, refusals included.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<Response> {
+        self.patiently(|| self.http.get(format!("{}{path}", self.url)).query(query)).await
     }
 
     /// The answer to a POST of readings, refusals included. Sending readings twice stores them

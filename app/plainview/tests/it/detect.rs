@@ -142,6 +142,36 @@ async fn say(plainview: &Plainview, from: i64, to: i64, leak: f64) {
     assert!(status < 300, "{status} {said}");
 }
 
+/// `plainview explain`: its exit code and what it said.
+fn explain(plainview: &Plainview, args: &[&str]) -> (Option<i32>, String) {
+    let url = ["--url", &plainview.base, "--key", &plainview.key];
+    let args = [&["explain"], args, &url].concat();
+    let output = plainview.command(&args).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+/// Judges the anomaly again from the command line, before and after one of its readings is
+/// corrected.
+async fn explain_before_and_after(plainview: &Plainview, id: &str, corrected: &Value) {
+    let (code, said) = explain(plainview, &[id]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(id) && said.ends_with("Judged again: the same\n"), "{said}");
+    let (status, answer) = plainview.post("/api/v1/data/ingest", corrected).await;
+    assert!(status < 300, "{status} {answer}");
+    let (code, said) = explain(plainview, &[id]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("readings came late, were corrected or are gone since"), "{said}");
+    let (code, said) =
+        explain(plainview, &["--from", "2026-01-01", "--to", "2100-01-01", "--json"]);
+    assert_eq!(code, Some(4), "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(said["differ"].as_u64().unwrap() >= 1, "{said}");
+    let told = said["anomalies"].as_array().unwrap().iter();
+    let own = told.filter(|told| told["anomaly"]["anomaly_id"] == id).collect::<Vec<_>>();
+    assert_eq!((own.len(), &own[0]["same"]), (1, &json!(false)));
+}
+
 async fn anomalies(plainview: &Plainview) -> Vec<Value> {
     let page = plainview.get("/api/v1/anomalies?limit=1000").await;
     let all = page["items"].as_array().unwrap().iter();
@@ -198,6 +228,13 @@ async fn an_asset_is_watched_explained_and_taken_up_again_after_a_kill() {
         })
         .await;
     assert!(trusted["trust_reason"].as_str().unwrap().contains("other sensors"), "{trusted}");
+    let row_at = standing[0]["process"]["row_at"].clone();
+    let corrected = json!([{ "sensor": "north/p-7/flow", "timestamp": row_at, "value": 20.0 }]);
+    explain_before_and_after(&plainview, id, &corrected).await;
+    let (code, said) = explain(&plainview, &["00000000-0000-0000-0000-000000000000"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("There is no such anomaly (404)"), "{said}");
+    assert_eq!(explain(&plainview, &[id, "--from", "-1h"]).0, Some(2));
 }
 
 /// One sensor whose level goes from 20 to 32 at second 1,300 and stays there.
@@ -261,4 +298,7 @@ async fn a_sensors_anomaly_is_judged_again_alike_after_a_kill_and_its_new_level_
     let changed_at = change["changed_at"].as_str().unwrap();
     let time = |at: i64| kernel::Timestamp::from_secs(START_S + at).to_string();
     assert!(changed_at >= time(1_300).as_str() && changed_at < time(1_320).as_str(), "{change}");
+    let corrected =
+        json!([{ "sensor": "north/p-8/pressure", "timestamp": series["found_at"], "value": 20.0 }]);
+    explain_before_and_after(&plainview, id, &corrected).await;
 }
