@@ -52,6 +52,7 @@ pub(crate) fn routes(service: Telemetry) -> OpenApiRouter {
         .routes(routes!(processes::list))
         .routes(routes!(processes::one, processes::fit))
         .routes(routes!(processes::accept))
+        .routes(routes!(processes::reject))
         .routes(routes!(flow::health))
         .routes(routes!(flow::metrics))
         .routes(routes!(flow::anomalies))

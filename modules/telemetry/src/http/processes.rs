@@ -9,7 +9,9 @@ use web::{Caller, Json, Path, Problem, Role};
 use super::{invalid, key};
 use crate::detect::AssetNow;
 use crate::model::Contribution;
-use crate::service::{ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Telemetry};
+use crate::service::{
+    ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Rejection, Telemetry,
+};
 
 /// Row widths that a model takes, in seconds.
 const INTERVAL_MIN_S: f64 = 0.001;
@@ -78,6 +80,8 @@ pub(crate) struct ProcessModelView {
     created_by: String,
     accepted_at: Option<Timestamp>,
     accepted_by: Option<String>,
+    /// When it was proposed and not wanted.
+    rejection: Option<Rejection>,
 }
 
 impl From<&ModelRecord> for ProcessModelView {
@@ -104,6 +108,7 @@ impl From<&ModelRecord> for ProcessModelView {
             created_by: record.created_by.clone(),
             accepted_at: record.accepted_at,
             accepted_by: record.accepted_by.clone(),
+            rejection: record.rejection.clone(),
         }
     }
 }
@@ -241,6 +246,40 @@ pub(crate) async fn accept(
 ) -> Result<Json<ProcessModelView>, Problem> {
     caller.need(Role::Engineer)?;
     let record = service.accept_model(&asset(&place)?, body.version, &caller.name).await?;
+    Ok(Json(ProcessModelView::from(&record)))
+}
+
+/// Which proposed version is not wanted, and why.
+#[derive(Clone, Debug, Deserialize, garde::Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RejectedVersion {
+    #[garde(range(min = 1))]
+    version: i64,
+    #[garde(length(min = 1, max = 1000))]
+    reason: String,
+}
+
+/// Reject a proposed version of an asset's process model
+///
+/// Needs the role engineer. The version in force stays. It may be accepted all the same, later.
+#[utoipa::path(
+    post, operation_id = "reject_process_model", path = "/assets/{site}/{asset}/model/reject",
+    tag = "telemetry", params(("site" = String, Path), ("asset" = String, Path)),
+    request_body = RejectedVersion,
+    responses(
+        (status = 200, body = ProcessModelView), (status = 404, body = Problem),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn reject(
+    State(service): State<Telemetry>,
+    caller: Caller,
+    Path(place): Path<(String, String)>,
+    Json(body): Json<RejectedVersion>,
+) -> Result<Json<ProcessModelView>, Problem> {
+    caller.need(Role::Engineer)?;
+    let RejectedVersion { version, reason } = body;
+    let record = service.reject_model(&asset(&place)?, version, reason, &caller.name).await?;
     Ok(Json(ProcessModelView::from(&record)))
 }
 

@@ -43,7 +43,9 @@ pub use door::Door;
 pub(crate) use evidence::SeriesExplained;
 pub(crate) use feed::Flow;
 pub(crate) use intake::Head;
-pub(crate) use processes::{ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Processes};
+pub(crate) use processes::{
+    ModelAsked, ModelRecord, ModelState, ModelStatus, Period, Processes, Rejection,
+};
 pub(crate) use readings::{Pages, ReadingsAsked, SeriesAnswer, SeriesData, Shape};
 pub(crate) use registry::{Entry, Registry};
 pub(crate) use sensors::SensorChange;

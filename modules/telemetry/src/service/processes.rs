@@ -68,6 +68,14 @@ pub(crate) struct LeftOut {
     pub reason: String,
 }
 
+/// Who did not want a proposed version, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Rejection {
+    pub reason: String,
+    pub at: Timestamp,
+    pub by: String,
+}
+
 /// One version of an asset's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelRecord {
@@ -87,6 +95,8 @@ pub(crate) struct ModelRecord {
     pub created_by: String,
     pub accepted_at: Option<Timestamp>,
     pub accepted_by: Option<String>,
+    #[serde(default)]
+    pub rejection: Option<Rejection>,
 }
 
 /// The versions of an asset's model, newest first, and what the one in force says now.
@@ -207,6 +217,7 @@ impl Telemetry {
             created_by: by.to_owned(),
             accepted_at: (!in_force).then_some(now),
             accepted_by: (!in_force).then(|| by.to_owned()),
+            rejection: None,
         };
         records::put_model(&tx, &record).await?;
         tx.commit().await?;
@@ -222,26 +233,57 @@ impl Telemetry {
         by: &str,
     ) -> Result<ModelRecord, TelemetryError> {
         let tx = self.records.begin().await?;
-        let mut versions = records::models_of(&self.records, asset).await?;
-        let Some(place) = versions.iter().position(|record| record.version == version) else {
-            let asset = asset.as_str().to_owned();
-            return Err(TelemetryError::NoModelVersion { asset, version });
-        };
-        let mut record = versions.swap_remove(place);
+        let (mut record, mut others) = self.model_version(asset, version).await?;
         if record.state == ModelState::Accepted {
             return Ok(record);
         }
-        for other in versions.iter_mut().filter(|other| other.state == ModelState::Accepted) {
+        for other in others.iter_mut().filter(|other| other.state == ModelState::Accepted) {
             other.state = ModelState::Retired;
             records::put_model(&tx, other).await?;
         }
         record.state = ModelState::Accepted;
         record.accepted_at = Some(self.clock.now());
         record.accepted_by = Some(by.to_owned());
+        record.rejection = None;
         records::put_model(&tx, &record).await?;
         tx.commit().await?;
         self.processes.changed();
         Ok(record)
+    }
+
+    /// Takes a proposed version off the table. It may be accepted all the same, later.
+    pub(crate) async fn reject_model(
+        &self,
+        asset: &AssetKey,
+        version: i64,
+        reason: String,
+        by: &str,
+    ) -> Result<ModelRecord, TelemetryError> {
+        let tx = self.records.begin().await?;
+        let (mut record, _) = self.model_version(asset, version).await?;
+        if record.state != ModelState::Proposed {
+            let reason = format!("version {version} is not proposed");
+            return Err(TelemetryError::Invalid { field: "version", reason });
+        }
+        record.state = ModelState::Retired;
+        record.rejection = Some(Rejection { reason, at: self.clock.now(), by: by.to_owned() });
+        records::put_model(&tx, &record).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    /// A version of an asset's model, and its others.
+    async fn model_version(
+        &self,
+        asset: &AssetKey,
+        version: i64,
+    ) -> Result<(ModelRecord, Vec<ModelRecord>), TelemetryError> {
+        let mut versions = records::models_of(&self.records, asset).await?;
+        let Some(place) = versions.iter().position(|record| record.version == version) else {
+            let asset = asset.as_str().to_owned();
+            return Err(TelemetryError::NoModelVersion { asset, version });
+        };
+        Ok((versions.swap_remove(place), versions))
     }
 
     pub(crate) async fn model_status(

@@ -258,6 +258,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/assets/{site}/{asset}/model/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a proposed version of an asset's process model
+         * @description Needs the role engineer. The version in force stays. It may be accepted all the same, later.
+         */
+        post: operations["telemetry_reject_process_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/changepoints": {
         parameters: {
             query?: never;
@@ -3409,6 +3429,7 @@ export interface components {
             /** Format: double */
             interval_s: number;
             left_out: components["schemas"]["ProcessLeftOut"][];
+            rejection?: components["schemas"]["Rejection"] | null;
             state: components["schemas"]["ModelState"];
             /** Format: int64 */
             version: number;
@@ -3530,6 +3551,18 @@ export interface components {
          * @enum {string}
          */
         Reason: "source" | "out_of_range" | "rate_exceeded" | "future_time" | "stuck" | "drifting" | "stale" | "manual" | "simulated";
+        /** @description Which proposed version is not wanted, and why. */
+        RejectedVersion: {
+            reason: string;
+            /** Format: int64 */
+            version: number;
+        };
+        /** @description Who did not want a proposed version, and why. */
+        Rejection: {
+            at: components["schemas"]["Timestamp"];
+            by: string;
+            reason: string;
+        };
         /** @description A report asked for, and how far it is. */
         Report: {
             error?: string | null;
@@ -4157,6 +4190,8 @@ export type ReadingBody = components['schemas']['ReadingBody'];
 export type ReadingsView = components['schemas']['ReadingsView'];
 export type Ready = components['schemas']['Ready'];
 export type Reason = components['schemas']['Reason'];
+export type RejectedVersion = components['schemas']['RejectedVersion'];
+export type Rejection = components['schemas']['Rejection'];
 export type Report = components['schemas']['Report'];
 export type ReportFormat = components['schemas']['ReportFormat'];
 export type ReportKind = components['schemas']['ReportKind'];
@@ -4826,6 +4861,52 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    telemetry_reject_process_model: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key does the same thing once, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                site: string;
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RejectedVersion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessModelView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

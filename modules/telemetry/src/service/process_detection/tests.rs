@@ -243,6 +243,32 @@ async fn a_new_version_waits_until_it_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_rejected_version_keeps_the_reason_until_it_is_accepted_all_the_same() {
+    let site = Site::new().await;
+    let (door, agents) = site.start();
+    let telemetry = &door.0;
+    say(&door, 0, NORMAL_S, 0.0).await;
+    model(telemetry).await;
+    telemetry.fit_model(&asset(), asked(), "an engineer").await.unwrap();
+    let reject = async |version| {
+        let reason = "The pump was being cleaned.".to_owned();
+        telemetry.reject_model(&asset(), version, reason, "another").await
+    };
+    let in_force = reject(1).await.unwrap_err();
+    assert!(matches!(in_force, TelemetryError::Invalid { field: "version", .. }), "{in_force}");
+    assert!(matches!(reject(9).await.unwrap_err(), TelemetryError::NoModelVersion { .. }));
+    reject(2).await.unwrap();
+    let newest = telemetry.model_status(&asset()).await.unwrap().versions.swap_remove(0);
+    assert_eq!((newest.version, newest.state), (2, ModelState::Retired));
+    let rejection = newest.rejection.unwrap();
+    assert_eq!((&*rejection.reason, &*rejection.by), ("The pump was being cleaned.", "another"));
+    assert!(reject(2).await.is_err(), "it is not proposed any more");
+    let accepted = telemetry.accept_model(&asset(), 2, "an engineer").await.unwrap();
+    assert_eq!((accepted.state, accepted.rejection), (ModelState::Accepted, None));
+    agents.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_fitted_says_why() {
     let site = Site::new().await;
     let (door, agents) = site.start();
