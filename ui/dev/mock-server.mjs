@@ -248,6 +248,19 @@ function settle(id, to, why) {
   return Object.assign(letter, { state: to, settled_at: now(), settled_reason: why });
 }
 
+/** Learning takes a moment, and two minutes are not enough for it. */
+async function learn(asset, body) {
+  const span = (Date.parse(body.fit.to) - Date.parse(body.fit.from)) / 1000;
+  const rows = Math.floor(span / (body.interval_s ?? 1));
+  if (span < 120)
+    throw new Refusal(422, "process-model-unfit", "No model can be made of this", null, [
+      { field: "fit", reason: `${rows} complete rows to fit on; at least 30 are needed` },
+    ]);
+  await new Promise((done) => setTimeout(done, 1200));
+  const still = body.sensors.filter((key) => sensorOf(key)?.low === 95);
+  return system.learn(asset, body, still);
+}
+
 /** A line of the line protocol, as far as a first sample needs it. */
 async function write(request, response) {
   const chunks = [];
@@ -377,9 +390,18 @@ const routes = [
     /^\/keys\/([^/]+)$/,
     (m) => Object.assign(need(feed.keys.find((each) => each.id === m[1])), { revoked_at: now() }),
   ],
-  ["GET", /^\/assets\/models$/, () => ({ models: empty ? [] : [system.model()] })],
-  ["GET", /^\/assets\/[^/]+\/[^/]+\/model$/, () => system.model()],
-  ["POST", /^\/assets\/[^/]+\/[^/]+\/model\/accept$/, (_m, c) => system.accept(c.body.version)],
+  ["GET", /^\/assets\/models$/, () => ({ models: empty ? [] : system.models() })],
+  ["GET", /^\/assets\/([^/]+\/[^/]+)\/model$/, (m) => need(system.model(m[1]))],
+  ["PUT", /^\/assets\/([^/]+\/[^/]+)\/model$/, (m, c) => learn(m[1], c.body)],
+  ["POST", /^\/assets\/([^/]+\/[^/]+)\/model\/accept$/, (m, c) => system.accept(m[1], c.body.version)],
+  [
+    "POST",
+    /^\/assets\/([^/]+\/[^/]+)\/model\/reject$/,
+    (m, c) => {
+      reason(c.body.reason);
+      return system.reject(m[1], c.body.version, { reason: c.body.reason, at: now(), by: c.who });
+    },
+  ],
   ["GET", /^\/anomalies$/, () => page(state.anomalies)],
   ["GET", /^\/changepoints$/, (_m, c) => page(changepoints(c.query))],
   [
@@ -548,7 +570,7 @@ async function api(request, response, url) {
     if (request.method !== "GET" && !who) throw new Refusal(401, "key-missing", "This needs a key");
     const body = request.method === "GET" ? null : await bodyOf(request);
     const match = route[1].exec(rest).map((part) => (part === undefined ? part : decode(part)));
-    const answer = route[2](match, { query: url.searchParams, body, who, response });
+    const answer = await route[2](match, { query: url.searchParams, body, who, response });
     if (answer !== null) sendJson(response, 200, answer);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

@@ -27,27 +27,75 @@ export const versions = [
   ...version,
 }));
 
-export const model = () => ({
-  asset: "north/km-60",
-  versions,
-  now: {
-    row_at: iso(Date.now()),
-    score: 0.91,
-    alarm: true,
-    held: false,
-    rows: 8640,
-    contributions: [],
-    changed_at: null,
-  },
-});
+const judged = {
+  row_at: iso(Date.now()),
+  score: 0.91,
+  alarm: true,
+  held: false,
+  rows: 8640,
+  contributions: [],
+  changed_at: null,
+};
+
+/** The versions of an asset's model, newest first; undefined when it has none. */
+export function model(asset) {
+  const own = versions.filter((each) => each.asset === asset).sort((a, b) => b.version - a.version);
+  if (own.length === 0) return undefined;
+  return {
+    asset,
+    versions: own,
+    now: asset === "north/km-60" ? { ...judged, row_at: iso(Date.now()) } : null,
+  };
+}
+
+/** The models in force. */
+export const models = () =>
+  [...new Set(versions.map((each) => each.asset))].map((asset) => {
+    const own = model(asset);
+    return { ...own, versions: own.versions.filter((each) => each.state === "accepted") };
+  });
+
+/** Learns a version: proposed when there is one in force. `still` are the sensors that do not move. */
+export function learn(asset, { fit, calibrate, sensors, interval_s: intervalS }, still) {
+  const before = model(asset)?.versions ?? [];
+  const rows = Math.floor((Date.parse(fit.to) - Date.parse(fit.from)) / 1000 / (intervalS ?? 10));
+  const further = calibrate ? rows : Math.floor(rows / 4);
+  const left = sensors.filter((each) => still.includes(each));
+  const made = {
+    ...versions[0],
+    asset,
+    version: (before[0]?.version ?? 0) + 1,
+    state: before.some((each) => each.state === "accepted") ? "proposed" : "accepted",
+    fit,
+    calibrate,
+    interval_s: intervalS ?? 10,
+    fit_rows: calibrate ? rows : rows - further,
+    calibrate_rows: further,
+    calibration_alarm_share: 0.002,
+    inputs: sensors
+      .filter((each) => !left.includes(each))
+      .map((sensor) => ({ sensor, centre: 1, spread: 1, wander: 0 })),
+    left_out: left.map((sensor) => ({ sensor, reason: "does not move in the fit period" })),
+    created_at: iso(Date.now()),
+    rejection: null,
+  };
+  versions.push(made);
+  return made;
+}
 
 /** Puts a version in force. */
-export function accept(version) {
-  for (const each of versions) if (each.state === "accepted") each.state = "retired";
+export function accept(asset, version) {
+  const own = model(asset).versions;
+  for (const each of own) if (each.state === "accepted") each.state = "retired";
   return Object.assign(
-    versions.find((each) => each.version === version),
-    { state: "accepted" },
+    own.find((each) => each.version === version),
+    { state: "accepted", rejection: null },
   );
+}
+
+export function reject(asset, version, rejection) {
+  const own = model(asset).versions.find((each) => each.version === version);
+  return Object.assign(own, { state: "retired", rejection });
 }
 
 export const health = () => ({

@@ -99,6 +99,27 @@ const DIALOGS = [
       await page.locator("dialog.drawer").waitFor();
     },
   ],
+  [
+    "learn a model",
+    "/connect",
+    async (page) => {
+      await page.getByRole("button", { name: "Learn a model…" }).click();
+      await page.getByLabel("Asset").selectOption("north/km-60");
+      await page.getByText(/^It holds about/).waitFor();
+    },
+  ],
+  ...(isMock
+    ? [
+        [
+          "a model beside another",
+          "/connect",
+          async (page) => {
+            await page.getByRole("button", { name: /^Compare…/ }).click();
+            await page.getByRole("button", { name: "Reject…" }).click();
+          },
+        ],
+      ]
+    : []),
   ["a new key", "/connect", (page) => page.getByRole("button", { name: "Make a key…" }).click()],
   ["another date", "/decisions", (page) => page.getByRole("button", { name: "Other date…" }).click()],
 ];

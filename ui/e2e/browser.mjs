@@ -43,7 +43,16 @@ export function shareBrowser() {
     if (!executablePath) throw new Error("no Chromium found: install the package chromium or set CHROMIUM");
     browser = await chromium.launch({
       executablePath,
-      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+      // It talks to the pages alone, to nobody on its own account.
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
     });
   });
   after(() => browser?.close());
@@ -58,9 +67,10 @@ const UNWELL = {
 
 /**
  * Runs `act` with a page of its own and fails when the page wrote an error or a request of it failed.
- * What `failing` matches is answered with an error, until `act` calls `heal`.
+ * What `failing` matches is answered with an error, until `act` calls `heal`; what `refused` matches the server
+ * may refuse.
  */
-export async function withPage({ size = "desk", scheme = "light", timezoneId, failing }, act) {
+export async function withPage({ size = "desk", scheme = "light", timezoneId, failing, refused }, act) {
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,
@@ -75,7 +85,7 @@ export async function withPage({ size = "desk", scheme = "light", timezoneId, fa
   page.setDefaultTimeout(PATIENCE_MS);
   countCalls(page);
   const wrong = [];
-  const meant = (url) => failing?.test(url) ?? false;
+  const meant = (url) => [failing, refused].some((each) => each?.test(url));
   if (failing) await page.route(failing, (route) => route.fulfill(UNWELL));
   const heal = () => page.unroute(failing);
   page.on("pageerror", (error) => wrong.push(String(error)));

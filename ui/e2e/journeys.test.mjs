@@ -364,6 +364,56 @@ describe("a process model", () => {
   });
 });
 
+/** What somebody types into a field for a time: local, so many hours ago. */
+function typed(hoursAgo) {
+  const at = new Date(Date.now() - hoursAgo * 3_600_000);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+describe("learning a process model", () => {
+  it("names what is wrong, counts rows first, and puts the candidate beside the model in force", async () => {
+    const { asset } = await processFinding();
+    const reason = "The tank was being cleaned.";
+    await withPage({ refused: /\/model$/ }, async (page) => {
+      await open(page, "/connect");
+      await page.locator("#process-models").getByRole("button", { name: "Learn a model…" }).click();
+      const dialog = page.locator("dialog[open]");
+      await dialog.getByRole("button", { name: "Learn the model" }).click();
+      await dialog.getByText("Choose the asset.").waitFor();
+      await dialog.getByLabel("Asset").selectOption(asset);
+      await dialog.getByText(/is in force\. The new one waits/).waitFor();
+      const [from, to] = [typed(4), typed(1)];
+      await dialog.getByLabel("Normal period from").fill(to);
+      await dialog.getByLabel("Normal period to").fill(from);
+      const learn = dialog.getByRole("button", { name: /^Learn km 60/ });
+      await learn.click();
+      await dialog.getByText("The end lies before the start.").waitFor();
+      // A minute is too short, and the server says so in the field.
+      await dialog.getByLabel("Normal period from").fill(from);
+      await dialog.getByLabel("Normal period to").fill(typed(4 - 1 / 60));
+      await dialog.getByText(/are needed\. Choose a longer period/).waitFor();
+      await learn.click();
+      await dialog.getByText(/complete rows to (fit|calibrate) on/).waitFor();
+      await dialog.getByLabel("Normal period to").fill(to);
+      await dialog.getByText(/^It holds about [\d,]+ rows of /).waitFor();
+      assert.ok((await dialog.locator("svg.spark").count()) >= 2, "each sensor's course is shown");
+      await learn.click();
+      await dialog.getByRole("heading", { name: /^km 60: version \d+ beside version \d+$/ }).waitFor();
+      const figures = await dialog.locator("table.versions").innerText();
+      assert.match(figures, /in force[\s\S]*proposed[\s\S]*False alarms[\s\S]*\d\s%/);
+
+      await dialog.getByRole("button", { name: "Reject…" }).click();
+      await dialog.getByRole("button", { name: /^Reject version/ }).click();
+      await dialog.getByText("Say in a few words why.").waitFor();
+      await dialog.getByLabel("Reason").fill(reason);
+      await dialog.getByRole("button", { name: /^Reject version/ }).click();
+      await page.getByText(/^km 60: version \d+ is rejected$/).waitFor();
+    });
+    const [newest] = (await read(`/assets/${asset}/model`)).versions;
+    assert.deepEqual([newest.state, newest.rejection.reason], ["retired", reason]);
+  });
+});
+
 describe("connect data", () => {
   it("makes a key, turns to live on the first sample and describes the sensor", () =>
     withPage({}, async (page) => {

@@ -17,7 +17,7 @@ import {
   RIGHT,
   type Shade,
   type Step,
-  shadeLabel,
+  shadeLabels,
   spanOf,
   takeSelection,
   tellStep,
@@ -84,7 +84,7 @@ function drawOver(plot: uPlot, props: Props, ink: Ink): void {
   ctx.save();
   ctx.font = `500 ${12 * px}px Inter, system-ui, sans-serif`;
   ctx.textBaseline = "alphabetic";
-  for (const shade of props.shades) shadeLabel(plot, shade, ink);
+  shadeLabels(plot, props.shades, ink);
   newest(plot, props, ink);
   drawSteps(plot, props.steps, props.view, ink);
   if (props.first) eventHeads(plot, props.marks, props.view, ink);

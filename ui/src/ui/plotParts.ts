@@ -238,15 +238,21 @@ function onGround(ctx: CanvasRenderingContext2D, text: string, x: number, y: num
   ctx.fillText(text, x, y);
 }
 
-export function shadeLabel(plot: uPlot, shade: Shade, ink: Ink): void {
+/** What each stretch is, at its foot; where stretches overlap the words stand beside each other. */
+export function shadeLabels(plot: uPlot, shades: readonly Shade[], ink: Ink): void {
   const { ctx, bbox } = plot;
   const px = devicePixelRatio;
-  const a = Math.max(bbox.left, plot.valToPos(shade.from, "x", true));
-  const b = Math.min(bbox.left + bbox.width, plot.valToPos(shade.to, "x", true));
-  if (b - a < ctx.measureText(shade.label).width + 20 * px) return;
   ctx.textAlign = "left";
   ctx.fillStyle = ink["ink-2"] ?? "";
-  onGround(ctx, shade.label, a + 10 * px, bbox.top + bbox.height - 6 * px, ink);
+  let free = bbox.left;
+  for (const shade of [...shades].sort((a, b) => a.from - b.from)) {
+    const start = Math.max(free, bbox.left, plot.valToPos(shade.from, "x", true)) + 10 * px;
+    const end = Math.min(bbox.left + bbox.width, plot.valToPos(shade.to, "x", true)) - 10 * px;
+    const { width } = ctx.measureText(shade.label);
+    if (end - start < width) continue;
+    onGround(ctx, shade.label, start, bbox.top + bbox.height - 6 * px, ink);
+    free = start + width;
+  }
 }
 
 /** As many digits as a step needs: 0.25 needs two. */

@@ -62,3 +62,8 @@ export function zoneWords(t: number): string {
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return name && name !== "UTC" ? `${name}, ${utc}` : utc;
 }
+
+/** What a datetime-local field wants, in local time. */
+export function localInput(t: number): string {
+  return new Date(t - offsetMs(t)).toISOString().slice(0, 16);
+}

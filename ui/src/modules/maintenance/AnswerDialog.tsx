@@ -3,6 +3,7 @@ import type { Decision, DecisionAnswer } from "../../api/types";
 import { CancelButton, Dialog } from "../../ui/Dialog";
 import { decisionNo, duration } from "../../ui/format";
 import { ProblemNote } from "../../ui/Note";
+import { localInput } from "../../ui/time";
 
 export type Act = "approve" | "date" | "reject" | "defer";
 
@@ -23,14 +24,6 @@ const WORDS: Record<Act, { title: string; lead: string }> = {
   reject: { title: "Reject", lead: "No work is planned. The model learns from your reason." },
   defer: { title: "Ask again later:", lead: "The question comes back by itself." },
 };
-
-const pad = (n: number) => String(n).padStart(2, "0");
-
-/** What a datetime-local field wants, in local time. */
-export function localInput(ms: number): string {
-  const d = new Date(ms);
-  return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}T${pad(d.getHours())}:${pad(d.getMinutes())}`;
-}
 
 export function AnswerDialog({ act, decision, reason: given, busy, error, onClose, onAnswer }: Props) {
   const [reason, setReason] = useState(given);

@@ -1,17 +1,18 @@
 import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 import { acceptModel, type ModelStatus, type ModelVersion, modelQuery, modelsQuery } from "../../api/models";
 import { useMay } from "../../shell/hooks";
-import { assetName, moment, number, ownName, percent, plural, sensorName } from "../../ui/format";
+import { assetName, moment, number, percent, plural, sensorName } from "../../ui/format";
 import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
 import { useNow } from "../../ui/time";
 import { toast } from "../../ui/toasts";
+import { LearnModel } from "./LearnModel";
+import { ModelCompare } from "./ModelCompare";
+import { inForce, placeOf, proposed } from "./models";
 
 const SCORE_LIMIT = 0.5;
-
-const inForce = ({ versions }: ModelStatus) => versions.find((version) => version.state === "accepted");
-const proposed = ({ versions }: ModelStatus) => versions.find((version) => version.state === "proposed");
 
 /** `normal, 0.17 of 0.5` */
 export function stateWords({ now }: ModelStatus): string {
@@ -35,8 +36,6 @@ function useWithProposals(models: readonly ModelStatus[]): ModelStatus[] {
   return models.map((model, i) => ({ ...model, versions: asked[i]?.data?.versions ?? model.versions }));
 }
 
-const placeOf = (asset: string): [string, string] => [asset.split("/")[0] ?? "", ownName(asset)];
-
 /** Several sensors judged together: which assets have a model, what it says now, and what waits to be accepted. */
 export function ProcessModels() {
   const list = useQuery(modelsQuery);
@@ -44,6 +43,21 @@ export function ProcessModels() {
     (a, b) => Number(b.now?.alarm ?? false) - Number(a.now?.alarm ?? false) || a.asset.localeCompare(b.asset),
   );
   const waiting = models.filter(proposed).length;
+  const may = useMay("engineer");
+  const [learning, setLearning] = useState(false);
+  const [compared, setCompared] = useState<Candidate | null>(null);
+  const learn = (
+    <button
+      type="button"
+      className="btn s"
+      aria-haspopup="dialog"
+      disabled={!may.ok}
+      title={may.why ?? undefined}
+      onClick={() => setLearning(true)}
+    >
+      Learn a model…
+    </button>
+  );
   return (
     <Panel
       title="Process models"
@@ -52,15 +66,18 @@ export function ProcessModels() {
     >
       {list.error ? (
         <div className="in">
-          <ProblemNote error={list.error} retry={() => void list.refetch()} />
+          <ProblemNote
+            error={list.error}
+            what="The models could not be read"
+            retry={() => void list.refetch()}
+          />
         </div>
       ) : null}
       {list.isPending ? <Loading what="Reading models" /> : null}
       {list.isSuccess && models.length === 0 ? (
-        <Empty title="No asset has a model yet" picture="line">
-          A model learns how the sensors of one asset go together in a period that you declare normal, and
-          says when they no longer do: <code>PUT /api/v1/assets/SITE/ASSET/model</code> with the period as{" "}
-          <code>fit</code>.
+        <Empty title="No asset has a model yet" picture="line" action={learn}>
+          A model learns how the sensors of one asset go together in a period that you call normal, and says
+          when they no longer do.
         </Empty>
       ) : null}
       {models.length > 0 ? (
@@ -82,17 +99,43 @@ export function ProcessModels() {
             </thead>
             <tbody>
               {models.map((model) => (
-                <Row key={model.asset} model={model} />
+                <Row key={model.asset} model={model} onCompare={setCompared} />
               ))}
             </tbody>
           </table>
         </Scroll>
       ) : null}
+      {models.length > 0 ? (
+        <div className="in no-line">
+          {learn}
+          {may.why ? <span className="hint"> Learning {may.why}.</span> : null}
+        </div>
+      ) : null}
+      {learning ? (
+        <LearnModel
+          onClose={() => setLearning(false)}
+          onLearned={({ asset, version }) => {
+            setLearning(false);
+            setCompared({ asset, version });
+          }}
+        />
+      ) : null}
+      {compared ? <ModelCompare {...compared} onClose={() => setCompared(null)} /> : null}
     </Panel>
   );
 }
 
-function Row({ model }: { model: ModelStatus }) {
+interface Candidate {
+  asset: string;
+  version: number;
+}
+
+interface RowProps {
+  model: ModelStatus;
+  onCompare: (candidate: Candidate) => void;
+}
+
+function Row({ model, onCompare }: RowProps) {
   const now = useNow(60_000);
   const force = inForce(model);
   return (
@@ -101,9 +144,7 @@ function Row({ model }: { model: ModelStatus }) {
         {assetName(model.asset)}
       </td>
       <td className="nowrap">{model.now?.alarm ? <b>{stateWords(model)}</b> : stateWords(model)}</td>
-      <td className="nowrap">
-        {force ? `version ${force.version}, learned from ${moment(force.fit.from, now)} on` : "none"}
-      </td>
+      <td>{force ? `version ${force.version}, learned from ${moment(force.fit.from, now)} on` : "none"}</td>
       <td className="nowrap" title={force ? leftOut(force) : undefined}>
         {force
           ? `${force.inputs.length}${force.left_out.length > 0 ? `, ${force.left_out.length} left out` : ""}`
@@ -113,14 +154,14 @@ function Row({ model }: { model: ModelStatus }) {
         {force ? percent(force.calibration_alarm_share) : "–"}
       </td>
       <td className="act">
-        <Accept model={model} />
+        <Accept model={model} onCompare={onCompare} />
       </td>
     </tr>
   );
 }
 
 /** A later version judges nothing until somebody puts it in force; so does going back to the one before. */
-function Accept({ model }: { model: ModelStatus }) {
+function Accept({ model, onCompare }: RowProps) {
   const may = useMay("engineer");
   const client = useQueryClient();
   const next = proposed(model);
@@ -139,16 +180,31 @@ function Accept({ model }: { model: ModelStatus }) {
     onSettled: () => client.invalidateQueries({ queryKey: ["process-models"] }),
   });
   if (!next) return null;
+  const name = assetName(model.asset);
   return (
-    <button
-      type="button"
-      className="btn s"
-      disabled={!may.ok || accept.isPending}
-      title={may.why ?? `Learned from ${plural(next.fit_rows, "row")}, made by ${next.created_by}`}
-      onClick={() => accept.mutate(next.version)}
-    >
-      Accept version {next.version}
-      <span className="sr"> of {assetName(model.asset)}</span>
-    </button>
+    <>
+      <button
+        type="button"
+        className="btn s quiet"
+        aria-haspopup="dialog"
+        onClick={() => onCompare({ asset: model.asset, version: next.version })}
+      >
+        Compare…
+        <span className="sr">
+          {" "}
+          version {next.version} of {name}
+        </span>
+      </button>{" "}
+      <button
+        type="button"
+        className="btn s"
+        disabled={!may.ok || accept.isPending}
+        title={may.why ?? `Learned from ${plural(next.fit_rows, "row")}, made by ${next.created_by}`}
+        onClick={() => accept.mutate(next.version)}
+      >
+        Accept version {next.version}
+        <span className="sr"> of {name}</span>
+      </button>
+    </>
   );
 }
