@@ -27,6 +27,11 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
         needed_for: "remote-write and the query API beside Prometheus' own",
     },
     Package {
+        name: "collectd-core",
+        program: "/usr/sbin/collectd",
+        needed_for: "collectd beside what it writes into its own files",
+    },
+    Package {
         name: "xfsprogs",
         program: "/usr/sbin/xfs_io",
         needed_for: "power loss (faults::power)",

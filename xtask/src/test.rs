@@ -174,6 +174,9 @@ fn filter(tally: &mut Tally, missing: &[&Package]) -> String {
     if missing.iter().any(|package| package.name == "mosquitto") {
         filter.push_str(" and not test(/mqtt/)");
     }
+    if missing.iter().any(|package| package.name == "collectd-core") {
+        filter.push_str(" and not test(/collectd/)");
+    }
     let powerless = missing.iter().any(|package| package.name == "xfsprogs");
     if let Some(why) = prerequisites::no_power_loss() {
         tally.leave_out("power loss (faults::power)", why);

@@ -18,7 +18,7 @@ const ID: &str = "broker/built-in";
 const EPOCH_MS: u64 = 1_767_225_600_000;
 const MESSAGES: u16 = 20_000;
 
-async fn started(port: u16) -> Plainview {
+pub(crate) async fn started(port: u16) -> Plainview {
     let plainview = Setup::default()
         .with("BROKER__ENABLED", "true")
         .with("BROKER__LISTEN", format!("127.0.0.1:{port}"))

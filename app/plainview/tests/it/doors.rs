@@ -1,6 +1,7 @@
 //! The HTTP doors, each with the program that its users run: what it wrote is there, value by
 //! value, time by time, label by label.
 
+mod collectd;
 mod files;
 mod influx;
 mod otlp;
