@@ -11,7 +11,7 @@ use super::line::Line;
 use super::npw::FastPast;
 use super::observer::Observer;
 use super::operation::{Move, Operations};
-use super::search::{Search, View, deviating};
+use super::search::{POINTS, Search, View, deviating};
 use super::signature::{Bank, Cause};
 use super::tracking::Tracked;
 use super::verdict::{Command, Evidence, Finding, Kind, Method, Phase, VERSION};
@@ -28,7 +28,17 @@ const SUSPICION: f64 = 9.0;
 /// A suspicion that leads to nothing ends after this, s.
 const SUSPICION_S_MAX: f64 = 3_600.0;
 /// What is left after a good fit, per degree of freedom, at most; more with a stronger case.
-const MISFIT_MAX: f64 = 1.8;
+const MISFIT_MAX: f64 = 1.5;
+const MISFIT_SHARE: f64 = 0.004;
+/// A settled leak shows in the balance of the newest minutes with this share of its size.
+const LACKING: f64 = 0.4;
+const LACKING_S: f64 = 60.0;
+/// Meters are never taken for worse than this share of the nominal flow when sizes are claimed.
+const DRIFT_MAX: f64 = 0.003;
+/// The smallest error of a pressure that is claimed, in sigma of its slow error.
+const GAUGE_SIGMA: f64 = 5.0;
+/// What has grown over less than this is called a step, s.
+const STEP_S: f64 = 120.0;
 /// The smallest size that is claimed, in sigma of the meters' slow error.
 const SIZE_SIGMA: f64 = 3.0;
 /// An instrument is blamed only after this time, s.
@@ -37,10 +47,13 @@ const BLAME_S: f64 = 180.0;
 const AGREEING: u32 = 2;
 /// A wait for a clear verdict ends after this time, s: then the safe side counts.
 const UNDECIDED_S: f64 = 1_200.0;
+/// A suspicion older than this is looked at again with every so manyth scan, s.
+const PONDER_S: f64 = 120.0;
+const PONDER: u32 = 4;
 /// Without a time known to be tight, this much is taken for it, s.
 const LEARN_S_MIN: f64 = 900.0;
 /// Nothing is looked for so soon after the model settled, s.
-const WARM_S: f64 = 240.0;
+pub(crate) const WARM_S: f64 = 240.0;
 
 /// Readings of one scan, in the order and the units of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,9 +85,10 @@ pub struct Detector {
     pub(crate) faulty: Vec<Faulty>,
     suspicious_since_s: Option<f64>,
     agreeing: u32,
+    pondered: u32,
     next_number: u64,
-    last_s: Option<f64>,
-    pace_s: f64,
+    pub(crate) last_s: Option<f64>,
+    pub(crate) pace_s: f64,
     #[serde(skip)]
     bank: Option<Bank>,
 }
@@ -95,6 +109,7 @@ impl Detector {
             faulty: Vec::new(),
             suspicious_since_s: None,
             agreeing: 0,
+            pondered: 0,
             next_number: 1,
             last_s: None,
             pace_s: 5.0,
@@ -162,6 +177,9 @@ impl Detector {
         if !self.balance.is_settled() {
             self.balance.settle(&self.observer.normals, flow);
         }
+        if self.rests(now_s) && !filled {
+            return;
+        }
         let ages_s = match self.tracked {
             Some(_) => Vec::new(),
             None => deviating(&self.line, &self.observer.past, &self.observer.normals),
@@ -224,12 +242,42 @@ impl Detector {
     /// The smallest leak or meter error that is claimed, m3/s.
     pub(crate) fn size_min(&self) -> f64 {
         let drift = |channel: usize| self.observer.normals[channel].drift();
-        SIZE_SIGMA * libm::hypot(drift(0), drift(1)).min(0.003 * self.line.flow_nominal)
+        SIZE_SIGMA * libm::hypot(drift(0), drift(1)).min(DRIFT_MAX * self.line.flow_nominal)
+    }
+
+    /// The smallest size of a cause that is claimed, m3/s or m.
+    fn least(&self, cause: Cause) -> f64 {
+        match cause.is_leak() || cause.is_flow() {
+            true => self.size_min(),
+            false => {
+                let of = |gauge: &super::line::Gauge| (GAUGE_SIGMA * gauge.drift).max(gauge.noise);
+                self.line.gauges.iter().map(of).fold(0.0, f64::max)
+            }
+        }
+    }
+
+    /// Whether the balance of the newest minutes lacks what a settled leak takes.
+    fn lacks(&self, fit: &Fit, now_s: f64) -> bool {
+        let settled_s = now_s - fit.start_s - 3.0 * self.line.transit_s();
+        if settled_s < LACKING_S {
+            return true;
+        }
+        let normals = &self.observer.normals;
+        let mean = |channel: usize| {
+            let of = |scan: &Scan| scan.residual[channel] - scan.normal[channel];
+            self.observer.past.mean(now_s - settled_s.min(300.0), now_s, of)
+        };
+        let ((inlet, n), (outlet, m)) = (mean(0), mean(1));
+        let blur = 2.0 * (normals[0].noise() / n.max(1.0) + normals[1].noise() / m.max(1.0)).sqrt();
+        match (n >= 4.0, m >= 4.0) {
+            (true, true) => inlet - outlet + blur >= LACKING * fit.size,
+            _ => true,
+        }
     }
 
     fn decide(&mut self, bank: &Bank, search: Search, now_s: f64, out: &mut Vec<Finding>) {
         let threshold = self.threshold(self.pace_s);
-        let best = |fit: Option<Fit>| fit.map_or(0.0, |fit| fit.gain);
+        let best = |fit: Option<Fit>| fit.map_or(0.0, |fit| fit.worth);
         let friction = search.other.is_some_and(|fit| fit.cause == Cause::Friction);
         let (leak, other) = (best(search.leak), best(search.other));
         self.suspect(now_s, leak.max(other) > SUSPICION && !(friction && other > leak));
@@ -238,18 +286,20 @@ impl Detector {
             return;
         }
         let view = self.view(bank);
-        let leak = search.leak.and_then(|fit| view.refine(&fit));
-        let other = search.other.and_then(|fit| view.refine(&fit));
+        let leak = search.leak.and_then(|fit| view.refine(&fit, POINTS));
+        let other = search.other.and_then(|fit| view.refine(&fit, POINTS));
         let (at_leak, at_other) = other.map_or((0.0, 0.0), |other| view.devices(&other.fit));
-        let leak_gain = leak.map_or(0.0, |leak| leak.fit.gain + at_leak);
-        let other_gain = other.map_or(0.0, |other| other.fit.gain + at_other);
+        let leak_gain = leak.map_or(0.0, |leak| leak.fit.worth + at_leak);
+        let other_gain = other.map_or(0.0, |other| other.fit.worth + at_other);
         let waited = self.suspicious_since_s.is_some_and(|since_s| now_s - since_s > UNDECIDED_S);
         let margin = if waited { 0.0 } else { MARGIN };
         let stands = |fit: &Fit| {
-            let enough = !fit.cause.is_flow() || fit.size.abs() >= self.size_min();
-            fit.gain >= threshold && enough && fit.misfit < MISFIT_MAX + 0.01 * fit.gain
+            let good = fit.misfit < MISFIT_MAX + MISFIT_SHARE * fit.gain;
+            fit.worth >= threshold && fit.size.abs() >= self.least(fit.cause) && good
         };
-        let leaking = leak.filter(|leak| stands(&leak.fit) && leak_gain >= other_gain + margin);
+        let leaking = leak.filter(|leak| {
+            stands(&leak.fit) && leak_gain >= other_gain + margin && self.lacks(&leak.fit, now_s)
+        });
         let wrong = other.filter(|other| {
             let aged = now_s - other.fit.start_s >= BLAME_S;
             stands(&other.fit) && aged && other_gain >= leak_gain + MARGIN
@@ -273,6 +323,13 @@ impl Detector {
         }
     }
 
+    /// Whether an old suspicion may wait: it changes slowly and costs most.
+    fn rests(&mut self, now_s: f64) -> bool {
+        let old = self.suspicious_since_s.is_some_and(|since_s| now_s - since_s > PONDER_S);
+        self.pondered = if old && self.agreeing == 0 { self.pondered + 1 } else { 0 };
+        self.pondered % PONDER != 0
+    }
+
     fn suspect(&mut self, now_s: f64, suspicious: bool) {
         self.suspicious_since_s = match self.suspicious_since_s {
             Some(since_s) if suspicious && now_s - since_s < SUSPICION_S_MAX => Some(since_s),
@@ -286,7 +343,7 @@ impl Detector {
         let fits = self.balance.test(bank, &self.observer.normals);
         for (leak, other) in &fits {
             let threshold = self.threshold(leak.window_s);
-            let big = |fit: &LongFit| !fit.cause.is_flow() || fit.size.abs() >= self.size_min();
+            let big = |fit: &LongFit| fit.size.abs() >= self.least(fit.cause);
             if leak.gain >= threshold && leak.gain >= other.gain + MARGIN && big(leak) {
                 let mut evidence = self.evidence();
                 (evidence.threshold, evidence.rival) = (threshold, other.gain);
@@ -307,6 +364,7 @@ impl Detector {
                     size: other.size,
                     size_sigma: other.size_sigma,
                     gain: other.gain,
+                    worth: other.gain,
                     misfit: 1.0,
                 };
                 let mut evidence = self.evidence();
@@ -339,7 +397,7 @@ impl Detector {
     /// Names a wrong instrument, takes its error out of what is normal and goes on.
     fn blame(&mut self, bank: &Bank, fit: Fit, mut evidence: Evidence, now_s: f64) -> Option<Finding> {
         let instrument = self.instrument(fit.cause)?;
-        let fault = if fit.ramp_s > 0.0 { FaultKind::Drift } else { FaultKind::Bias };
+        let fault = if fit.ramp_s > STEP_S { FaultKind::Drift } else { FaultKind::Bias };
         let signature = bank.of(fit.cause)?;
         for channel in 0..self.observer.normals.len() {
             let change = fit.size * bank.settled(signature, channel);
@@ -352,7 +410,7 @@ impl Detector {
         self.observer.past.scans.clear();
         self.suspicious_since_s = None;
         self.agreeing = 0;
-        (evidence.gain, evidence.misfit) = (fit.gain, fit.misfit);
+        (evidence.gain, evidence.misfit) = (fit.worth, fit.misfit);
         evidence.ramp_s = fit.ramp_s;
         let known = self.faulty.iter().position(|faulty| faulty.instrument == instrument);
         let (number, phase) = match known {
@@ -363,14 +421,14 @@ impl Detector {
             self.faulty.push(Faulty { number, instrument, fault, since_s: now_s });
         }
         let unit = if fit.cause.is_flow() { 3_600.0 } else { 1.0 / self.line.head_per_bar() };
-        let beyond = fit.gain - evidence.threshold;
+        let beyond = fit.worth - evidence.threshold;
         Some(Finding {
             phase,
             start_s: fit.start_s,
             start_error_s: 2.0 * self.pace_s,
             size: Some(fit.size * unit),
             size_error: Some(2.0 * fit.size_sigma * unit),
-            confidence: certainty(beyond.min(fit.gain - evidence.rival - MARGIN)),
+            confidence: certainty(beyond.min(fit.worth - evidence.rival - MARGIN)),
             evidence,
             ..self.about(number, now_s, instrument, fault)
         })
@@ -388,7 +446,7 @@ impl Detector {
         }
     }
 
-    fn named(&self, instrument: usize) -> (&str, f64) {
+    pub(crate) fn named(&self, instrument: usize) -> (&str, f64) {
         match instrument.checked_sub(self.line.meters.len()) {
             None => (&self.line.meters[instrument].name, self.line.meters[instrument].at_m),
             Some(gauge) => (&self.line.gauges[gauge].name, self.line.gauges[gauge].at_m),
@@ -448,11 +506,6 @@ impl Detector {
             confidence: if moved.known { 0.99 } else { 0.9 },
             ..self.about(number, now_s, 0, FaultKind::Bias)
         }
-    }
-
-    /// The newest scan, for what shows the state of the line.
-    pub(crate) fn newest(&self) -> Option<&Scan> {
-        self.observer.past.scans.back()
     }
 }
 

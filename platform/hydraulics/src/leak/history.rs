@@ -9,7 +9,7 @@ pub(crate) const PAST_S: f64 = 2_700.0;
 /// Scans kept at most, whatever their pace.
 const SCANS_MAX: usize = 4_096;
 /// Slow errors of instruments are taken to wander within about this time, s.
-const WANDER_S: f64 = 10_800.0;
+const WANDER_S: f64 = 7_200.0;
 /// Weight of the newest sample in what is learnt of noise and its correlation.
 const NOISE_GAIN: f64 = 0.004;
 /// A sample beyond this many sigma teaches nothing.

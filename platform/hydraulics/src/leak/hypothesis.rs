@@ -24,8 +24,10 @@ pub(crate) struct Fit {
     /// m3/s, or m of head for a pressure.
     pub(crate) size: f64,
     pub(crate) size_sigma: f64,
-    /// Logarithm of the likelihood ratio against "nothing has happened".
+    /// Logarithm of the likelihood ratio against "nothing has happened" in its window.
     pub(crate) gain: f64,
+    /// The same when the instruments may have wandered since the beginning: what decides.
+    pub(crate) worth: f64,
     /// What is left per degree of freedom; about 1 when the fit is good.
     pub(crate) misfit: f64,
 }
@@ -46,16 +48,27 @@ struct Channel {
     residual: Vec<f64>,
     weights: f64,
     weighted: f64,
+    /// Variance that the slow error gains in a second.
+    growth: f64,
+    /// Variance by the change of flow within the window.
+    flow_error: f64,
     /// Reciprocal of (prior precision of the offset + weights).
     pull: f64,
 }
 
 impl Window {
-    /// From a time in s on; `None` while too little is remembered.
-    pub(crate) fn new(past: &Past, normals: &[Normal], start_s: f64) -> Option<Self> {
+    /// From a time in s on, with at most about `points` points a channel; `None` while too little
+    /// is remembered.
+    pub(crate) fn new(
+        past: &Past,
+        normals: &[Normal],
+        start_s: f64,
+        points: usize,
+    ) -> Option<Self> {
         let first = past.after(start_s);
         let before = past.scans.get(first.checked_sub(1)?)?;
         let newest = past.scans.back()?;
+        let merged = (past.scans.len() - first).div_ceil(points.max(1));
         let (mut energy, mut freedom) = (0.0, 0.0);
         let mut channels = Vec::with_capacity(normals.len());
         for (index, normal) in normals.iter().enumerate() {
@@ -67,19 +80,19 @@ impl Window {
                 residual: Vec::new(),
                 weights: 0.0,
                 weighted: 0.0,
+                growth: normal.growth(1.0),
+                flow_error: 0.0,
                 pull: 0.0,
             };
-            let mut squares = 0.0;
-            let mut flow_change = 0.0_f64;
+            let (mut squares, mut count, mut flow_change) = (0.0, 0.0, 0.0_f64);
             for scan in past.scans.iter().skip(first) {
                 let residual = scan.residual[index] - before.normal[index];
                 if !residual.is_finite() {
                     continue;
                 }
                 let weight = 1.0 / (scan.variance[index] * widening);
-                channel.time_s.push(scan.time_s);
-                channel.weight.push(weight);
-                channel.residual.push(residual);
+                channel.add(scan.time_s, weight, residual, count as usize % merged == 0);
+                count += 1.0;
                 channel.weights += weight;
                 channel.weighted += weight * residual;
                 squares += weight * residual * residual;
@@ -88,13 +101,12 @@ impl Window {
             if channel.time_s.is_empty() {
                 continue;
             }
-            let span_s = newest.time_s - start_s;
             let flow_error = if index < 2 { FLOW_ERROR * flow_change } else { 0.0 };
-            let offset =
-                before.normal_variance[index] + normal.growth(span_s) + flow_error * flow_error;
+            channel.flow_error = flow_error * flow_error;
+            let offset = before.normal_variance[index] + channel.flow_error;
             channel.pull = 1.0 / (1.0 / offset + channel.weights);
             energy += squares - channel.weighted * channel.weighted * channel.pull;
-            freedom += channel.time_s.len() as f64;
+            freedom += count;
             channels.push(channel);
         }
         (freedom > 0.0).then_some(Self {
@@ -119,9 +131,9 @@ impl Window {
         start_s: f64,
         ramp_s: f64,
     ) -> Option<Fit> {
-        let (mut along, mut square) = (0.0, 0.0);
+        let (mut along, mut square, mut wander) = (0.0, 0.0, 0.0);
         for channel in &self.channels {
-            let (mut sum, mut product, mut squares) = (0.0, 0.0, 0.0);
+            let (mut sum, mut product, mut squares, mut weights) = (0.0, 0.0, 0.0, 0.0);
             let first = channel.time_s.partition_point(|time_s| *time_s < start_s);
             for place in first..channel.time_s.len() {
                 let age_s = channel.time_s[place] - start_s;
@@ -130,28 +142,54 @@ impl Window {
                 sum += weighted;
                 product += weighted * channel.residual[place];
                 squares += weighted * response;
+                weights += channel.weight[place];
             }
             along += product - channel.weighted * sum * channel.pull;
-            square += squares - sum * sum * channel.pull;
+            let own = squares - sum * sum * channel.pull;
+            square += own;
+            if squares > 0.0 {
+                let age_s = (self.newest_s - start_s).max(0.0);
+                let growth = channel.growth * age_s + channel.flow_error;
+                wander += own * own * growth * weights / squares;
+            }
         }
         if square <= 0.0 {
             return None;
         }
         let gain = 0.5 * along * along / square;
+        let blur = 1.0 + wander / square;
         Some(Fit {
             cause: signature.cause,
             place_m: signature.place_m,
             start_s,
             ramp_s,
             size: along / square,
-            size_sigma: 1.0 / square.sqrt(),
+            size_sigma: (blur / square).sqrt(),
             gain,
+            worth: gain / blur,
             misfit: (self.energy - 2.0 * gain).max(0.0) / self.freedom,
         })
     }
 }
 
 impl Channel {
+    /// Adds a residual as a point of its own or into the newest point.
+    fn add(&mut self, time_s: f64, weight: f64, residual: f64, own: bool) {
+        match self.weight.len().checked_sub(1) {
+            Some(newest) if !own => {
+                self.weight[newest] += weight;
+                let share = weight / self.weight[newest];
+                self.time_s[newest] += share * (time_s - self.time_s[newest]);
+                self.residual[newest] += share * (residual - self.residual[newest]);
+            }
+            _ => {
+                self.time_s.push(time_s);
+                self.weight.push(weight);
+                self.residual.push(residual);
+            }
+        }
+    }
+
     fn deviation(&self) -> f64 {
         let whole = self.weighted.abs()
             / (self.weights + self.weights * self.weights * self.offset()).sqrt();

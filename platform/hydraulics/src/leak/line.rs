@@ -215,11 +215,6 @@ impl Line {
         interpolate(&self.place_m, &self.travel_s, at_m)
     }
 
-    /// Where a wave from the inlet is after a time, m.
-    pub(crate) fn place(&self, travel_s: f64) -> f64 {
-        interpolate(&self.travel_s, &self.place_m, travel_s)
-    }
-
     /// Travel time through the whole line, s.
     pub(crate) fn transit_s(&self) -> f64 {
         self.dt_s * self.reaches() as f64

@@ -12,6 +12,7 @@ mod observer;
 mod operation;
 mod rttm;
 mod search;
+mod sensitivity;
 mod signature;
 mod tracking;
 mod verdict;
@@ -19,6 +20,7 @@ mod verdict;
 pub use config::PipelineConfig;
 pub use detector::{Detector, Reading};
 pub use instrument::FaultKind;
+pub use sensitivity::{Sensitivity, Stretch};
 pub use verdict::{
     Arrival, Command, Evidence, Finding, Kind, Method, OperationKind, Phase, VERSION, WindowEvidence,
 };

@@ -24,8 +24,10 @@ const UNIFORM: f64 = 0.29;
 const MOVEMENT: f64 = 6.0;
 /// The same for a bend, in which three readings have their part.
 const BENDING: f64 = 11.0;
-/// Disturbances fade within this many transits.
-const FADE_TRANSITS: f64 = 1.5;
+/// Disturbances fade at this share of the rate at which friction damps waves, and in a line at
+/// rest within this many transits.
+const FADE: f64 = 0.6;
+const STILL_TRANSITS: f64 = 15.0;
 /// A change of flow by this share of the nominal is a new working point.
 const WORKING_POINT: f64 = 0.02;
 
@@ -261,15 +263,21 @@ impl Observer {
     }
 
     fn start(&mut self, line: &Line, ends: &Ends, now: Driven) {
-        let inlet_m = if ends.head_in.is_finite() { ends.head_in } else { ends.head_out };
         let flow = if ends.flow_in.is_finite() { ends.flow_in } else { ends.flow_out };
+        let flow = if flow.is_finite() { flow } else { 0.0 };
+        let resistance: f64 = line.resistance.iter().sum();
+        let inlet_m = match (ends.head_in.is_finite(), ends.head_out.is_finite()) {
+            (true, _) => ends.head_in,
+            (false, true) => ends.head_out + resistance * flow * flow.abs(),
+            _ => 0.0,
+        };
         let by_heads = !self.mode.inlet_flow && !self.mode.outlet_flow;
         let continues = self.model.is_some()
             && self.past.scans.back().is_some_and(|scan| now.time_s - scan.time_s < HOLE_S);
         if !continues {
             self.model = Some(match by_heads {
                 true => Rttm::between(line, now.inlet, now.outlet),
-                false => Rttm::steady(line, inlet_m, if flow.is_finite() { flow } else { 0.0 }),
+                false => Rttm::steady(line, inlet_m, flow),
             });
         }
         self.model_s = now.time_s;
@@ -359,6 +367,16 @@ impl Observer {
         true
     }
 
+    /// What is left of a wave since the last scan: friction damps it by R |Q| / B in each reach
+    /// (half the rate of the head loss), and little when the line stands.
+    fn fade(&self, line: &Line, time_s: f64) -> f64 {
+        let seconds = self.before[0].map_or(0.0, |(at_s, ..)| time_s - at_s);
+        let flow = self.model.as_ref().map_or(0.0, |model| model.inflow().abs());
+        let rate = line.resistance[0] * flow / (line.impedance[0] * line.dt_s);
+        let still = 1.0 / (STILL_TRANSITS * line.transit_s());
+        (-seconds * (FADE * rate).max(still)).exp()
+    }
+
     /// How much fast changes at the ends blur the residuals: readings are up to `skew_s` old, and
     /// between two of them a straight line stands for what really happened.
     fn disturb(&mut self, line: &Line, time_s: f64, ends: &Ends) {
@@ -372,6 +390,7 @@ impl Observer {
         ];
         let values = [ends.flow_in, ends.flow_out, ends.head_in / first, ends.head_out / last];
         let mut error = 0.0;
+        self.unrest *= self.fade(line, time_s);
         for (place, value) in values.into_iter().enumerate() {
             if !value.is_finite() {
                 continue;
@@ -387,10 +406,6 @@ impl Observer {
                 let bent = BEND * real(bend, BENDING);
                 error += skew * skew + bent * bent;
                 self.before[place] = Some((time_s, value, change / seconds));
-                if place == 0 {
-                    let fade = (-seconds / (FADE_TRANSITS * line.transit_s())).exp();
-                    self.unrest *= fade;
-                }
             } else {
                 self.before[place] = Some((time_s, value, 0.0));
             }

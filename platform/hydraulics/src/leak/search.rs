@@ -20,9 +20,15 @@ const LEAD_S: f64 = 60.0;
 /// Below this deviation of every mean, in sigma, nothing is fitted.
 const GATE: f64 = 3.2;
 /// Every which node is tried at first.
-const STRIDE: usize = 4;
+const STRIDE: usize = 6;
+/// Points of a window while it is searched; older residuals are merged.
+pub(crate) const POINTS: usize = 100;
+/// Beginnings tried in the end, in steps.
+const FINE: [f64; 7] = [-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75];
+/// Every which node is tried with every beginning when a fit is refined.
+const COARSE: usize = 10;
 /// Beginnings tried to each side when a fit is refined.
-const REFINE: i32 = 10;
+const REFINE: i32 = 6;
 /// Beginnings are moved by this at least when the age allows, s.
 const REACH_S: f64 = 60.0;
 /// Growth tried when a fit is refined, in parts of what it was; a short one is tried for an abrupt
@@ -32,7 +38,7 @@ const RAMP_S: f64 = 40.0;
 /// The stated interval of a place holds all that is at most so much less likely.
 const INTERVAL: f64 = 4.0;
 /// An operation may come by chance with anything: no contradiction at an end counts more.
-const CONTRADICTION_MAX: f64 = 7.0;
+const CONTRADICTION_MAX: f64 = 12.0;
 /// What an end device holds is known to this share of the nominal flow.
 const DEVICE: f64 = 0.000_3;
 
@@ -64,7 +70,7 @@ pub(crate) fn deviating(line: &Line, past: &Past, normals: &[Normal]) -> Vec<f64
     let newest_s = past.scans.back().map_or(0.0, |newest| newest.time_s);
     let scale = (line.transit_s() / TRANSIT_S).max(SCALE_MIN);
     let deviates = |age_s: &f64| {
-        let window = Window::new(past, normals, newest_s - age_s);
+        let window = Window::new(past, normals, newest_s - age_s, POINTS);
         window.is_some_and(|window| window.deviation() > GATE)
     };
     AGES_S.into_iter().map(|age_s| age_s * scale).filter(deviates).collect()
@@ -80,7 +86,7 @@ impl View<'_> {
             };
             let newest_s = self.past.scans.back().map_or(0.0, |newest| newest.time_s);
             let from_s = (newest_s - oldest_age_s - LEAD_S).max(oldest_s);
-            let Some(window) = Window::new(self.past, self.normals, from_s) else {
+            let Some(window) = Window::new(self.past, self.normals, from_s, POINTS) else {
                 continue;
             };
             for age_s in group {
@@ -97,7 +103,7 @@ impl View<'_> {
     }
 
     /// The same cause with the beginning, and for a leak the place, looked for closely.
-    pub(crate) fn refine(&self, rough: &Fit) -> Option<Refined> {
+    pub(crate) fn refine(&self, rough: &Fit, points: usize) -> Option<Refined> {
         let newest_s = self.past.scans.back()?.time_s;
         let age_s = newest_s - rough.start_s;
         let reach_s = (0.35 * age_s).min(REACH_S.max(0.5 * rough.ramp_s));
@@ -107,15 +113,24 @@ impl View<'_> {
         let mut best = *rough;
         let first_s = rough.start_s - f64::from(REFINE) * step_s - LEAD_S;
         let oldest_s = self.past.scans.front()?.time_s;
-        let window = Window::new(self.past, self.normals, first_s.max(oldest_s))?;
+        let window = Window::new(self.past, self.normals, first_s.max(oldest_s), points)?;
         best.gain = f64::NEG_INFINITY;
+        let mut shape = |start_s: f64, ramp_s: f64, stride: usize, best: &mut Fit| {
+            if start_s < newest_s && start_s > oldest_s {
+                let when = (start_s, ramp_s.min(newest_s - start_s));
+                self.nodes(&window, rough.cause, when, stride, &mut gains, best);
+            }
+        };
         for shift in -REFINE..=REFINE {
             let start_s = rough.start_s + f64::from(shift) * step_s;
-            for ramp in RAMPS {
-                let ramp_s = (ramp * base_s).min(newest_s - start_s);
-                if start_s < newest_s && start_s > oldest_s {
-                    self.nodes(&window, rough, (start_s, ramp_s), &mut gains, &mut best);
-                }
+            RAMPS.into_iter().for_each(|ramp| shape(start_s, ramp * base_s, COARSE, &mut best));
+        }
+        let coarse = best;
+        for shift in FINE {
+            let start_s = coarse.start_s + shift * step_s;
+            shape(start_s, 0.0, 1, &mut best);
+            if coarse.ramp_s > 0.0 {
+                shape(start_s, coarse.ramp_s, 1, &mut best);
             }
         }
         if best.gain == f64::NEG_INFINITY {
@@ -131,16 +146,14 @@ impl View<'_> {
     fn nodes(
         &self,
         window: &Window,
-        rough: &Fit,
+        cause: Cause,
         (start_s, ramp_s): (f64, f64),
+        stride: usize,
         gains: &mut [f64],
         best: &mut Fit,
     ) {
-        let signatures = match rough.cause {
-            Cause::Leak(_) => {
-                let leaks = self.bank.leaks(if window.newest_s - start_s > 600.0 { 2 } else { 1 });
-                leaks.collect::<Vec<_>>()
-            }
+        let signatures = match cause {
+            Cause::Leak(_) => self.bank.leaks(stride).collect::<Vec<_>>(),
             cause => self.bank.of(cause).into_iter().collect(),
         };
         for signature in signatures {
@@ -206,7 +219,7 @@ impl Search {
         if fit.cause.is_leak() && fit.size <= 0.0 {
             return;
         }
-        if place.is_none_or(|best| fit.gain > best.gain) {
+        if place.is_none_or(|best| fit.worth > best.worth) {
             *place = Some(fit);
         }
     }

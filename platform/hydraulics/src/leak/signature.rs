@@ -120,7 +120,7 @@ impl Bank {
 
     /// Response of a channel `age_s` after the start of something that grows evenly for `ramp_s`.
     pub(crate) fn response(&self, signature: &Signature, channel: usize, age_s: f64, ramp_s: f64) -> f64 {
-        if age_s < 0.0 {
+        if age_s <= 0.0 {
             return 0.0;
         }
         if ramp_s <= 0.0 {

@@ -85,6 +85,7 @@ impl Tracked {
             size: leak.size,
             size_sigma: leak.size_sigma,
             gain: leak.gain,
+            worth: leak.gain,
             misfit: 1.0,
         };
         let error_m = 2.0 * leak.size_sigma / leak.size;
@@ -128,7 +129,7 @@ impl Tracked {
         if self.by_balance || self.fit.start_s - oldest_s < 2.0 * view.line.transit_s() {
             return;
         }
-        if let Some(refined) = view.refine(&self.fit) {
+        if let Some(refined) = view.refine(&self.fit, usize::MAX) {
             self.fit = refined.fit;
             self.error_m = refined.error_m;
         }
@@ -220,10 +221,10 @@ impl Tracked {
             (_, true) => Method::Combined,
             _ => Method::Rttm,
         };
-        let beyond = self.fit.gain - self.evidence.threshold;
-        let rival = self.fit.gain - self.evidence.rival - 5.0;
+        let beyond = self.fit.worth - self.evidence.threshold;
+        let rival = self.fit.worth - self.evidence.rival - 5.0;
         let mut evidence = self.evidence.clone();
-        evidence.gain = self.fit.gain;
+        evidence.gain = self.fit.worth;
         evidence.misfit = self.fit.misfit;
         evidence.ramp_s = self.fit.ramp_s;
         evidence.arrivals.clone_from(&self.arrivals);
