@@ -89,6 +89,8 @@ pub struct Detector {
     next_number: u64,
     pub(crate) last_s: Option<f64>,
     pub(crate) pace_s: f64,
+    /// The working point of the bank, so that a restored detector makes the same one.
+    bucket: i64,
     #[serde(skip)]
     bank: Option<Bank>,
 }
@@ -113,6 +115,7 @@ impl Detector {
             next_number: 1,
             last_s: None,
             pace_s: 5.0,
+            bucket: 0,
             bank: None,
         })
     }
@@ -226,10 +229,13 @@ impl Detector {
     /// Has the signatures of the present working point at hand.
     fn prepare(&mut self, flow: f64) {
         let mode = self.observer.mode;
-        if self.bank.as_ref().is_none_or(|bank| !bank.serves(&self.line, mode, flow)) {
-            let bucket = Bank::bucket(&self.line, flow);
+        let serves = Bank::serves(&self.line, self.bucket, flow);
+        if !serves {
+            self.bucket = Bank::bucket(&self.line, flow);
+        }
+        if !serves || self.bank.as_ref().is_none_or(|bank| bank.mode != mode) {
             let nodes = &self.observer.layout.nodes;
-            self.bank = Some(Bank::new(&self.line, mode, bucket, nodes));
+            self.bank = Some(Bank::new(&self.line, mode, self.bucket, nodes));
         }
     }
 

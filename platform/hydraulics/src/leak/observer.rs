@@ -92,7 +92,7 @@ pub(crate) struct Observer {
     model: Option<Rttm>,
     model_s: f64,
     driven: Option<Driven>,
-    seen_s: [f64; 2],
+    seen_s: [Option<f64>; 2],
     before: [Option<(f64, f64, f64)>; 4],
     working_flow: f64,
     lateral: Vec<f64>,
@@ -117,13 +117,13 @@ impl Observer {
             normals: Vec::with_capacity(channels),
             past: Past::default(),
             watches: vec![Watch::default(); line.meters.len() + line.gauges.len()],
-            valid_s: f64::INFINITY,
+            valid_s: f64::MAX,
             unrest: 0.0,
             first_s: None,
             model: None,
             model_s: 0.0,
             driven: None,
-            seen_s: [f64::NEG_INFINITY; 2],
+            seen_s: [None; 2],
             before: [None; 4],
             working_flow: 0.0,
             lateral: vec![0.0; laterals],
@@ -236,11 +236,11 @@ impl Observer {
     /// Chooses how to drive the ends; false when that has just changed.
     fn choose(&mut self, line: &Line, time_s: f64, ends: &Ends) -> bool {
         for (end, head) in [ends.head_in, ends.head_out].into_iter().enumerate() {
-            if head.is_finite() || self.seen_s[end] == f64::NEG_INFINITY {
-                self.seen_s[end] = time_s;
+            if head.is_finite() || self.seen_s[end].is_none() {
+                self.seen_s[end] = Some(time_s);
             }
         }
-        let gone = self.seen_s.map(|seen_s| time_s - seen_s > PATIENCE_S);
+        let gone = self.seen_s.map(|seen| seen.is_some_and(|seen_s| time_s - seen_s > PATIENCE_S));
         let gauges = [self.layout.gauge_in, self.layout.gauge_out];
         let stuck = gauges.map(|gauge| self.watches[line.meters.len() + gauge].state().is_some());
         let mode = Mode { inlet_flow: gone[0] || stuck[0], outlet_flow: gone[1] || stuck[1] };

@@ -68,7 +68,6 @@ pub(crate) struct Signature {
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {
     pub(crate) mode: Mode,
-    pub(crate) bucket: i64,
     step_s: f64,
     pub(crate) signatures: Vec<Signature>,
 }
@@ -79,10 +78,9 @@ impl Bank {
         (flow / line.flow_nominal / FLOW_STEP).round() as i64
     }
 
-    /// Whether the bank holds for a way of driving and a flow in m3/s.
-    pub(crate) fn serves(&self, line: &Line, mode: Mode, flow: f64) -> bool {
-        let away = flow / line.flow_nominal / FLOW_STEP - self.bucket as f64;
-        self.mode == mode && away.abs() <= FLOW_REACH
+    /// Whether a bank of a working point holds for a flow in m3/s.
+    pub(crate) fn serves(line: &Line, bucket: i64, flow: f64) -> bool {
+        (flow / line.flow_nominal / FLOW_STEP - bucket as f64).abs() <= FLOW_REACH
     }
 
     pub(crate) fn new(line: &Line, mode: Mode, bucket: i64, inner: &[usize]) -> Self {
@@ -91,7 +89,7 @@ impl Bank {
         let every = (span_s / POINTS_MAX / line.dt_s).ceil().max(1.0) as usize;
         let points = (span_s / (line.dt_s * every as f64)).ceil() as usize;
         let mut bank =
-            Self { mode, bucket, step_s: line.dt_s * every as f64, signatures: Vec::new() };
+            Self { mode, step_s: line.dt_s * every as f64, signatures: Vec::new() };
         let run = Run { line, mode, flow, inner, every, points };
         let last = line.reaches();
         bank.signatures.extend((1..last).map(|node| run.signature(Cause::Leak(node))));

@@ -5,8 +5,6 @@
 //! the leak, a flow-controlled pump, a valve); instruments with noise, bias, an error that depends
 //! on the flow, drift, skewed reading times and missing values.
 
-#![allow(dead_code, reason = "each test and example uses its part")]
-
 use hydraulics::leak::config::PipelineConfig;
 
 pub const LENGTH_M: f64 = 60_000.0;
