@@ -4,6 +4,8 @@
 //! SEEDS records for each kind and DAYS days without a leak; with a part of a kind's name only
 //! those kinds, and every finding is printed.
 
+#![expect(clippy::print_stdout, reason = "the figures are this program's purpose")]
+
 #[path = "../tests/leak_plant/mod.rs"]
 mod leak_plant;
 #[path = "../tests/leak_plant/rehearsal.rs"]
@@ -20,7 +22,10 @@ fn main() {
     let days: u64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10);
     let only = arguments.next();
     let only = only.as_deref();
-    println!("kind                 found  delay s: median  p90  max | place m: median p90 inside | size %: median p90 | false leaks, faults named, wrong faults");
+    println!(
+        "kind                 found  delay s: median  p90  max | place m: median p90 inside \
+         | size %: median p90 | false leaks, faults named, wrong faults"
+    );
     for pct in SIZES_PCT {
         show(&format!("abrupt {pct} %"), seeds, only, |chance, quiet| {
             leak(chance, quiet, pct, 0.0)
@@ -70,11 +75,13 @@ fn main() {
         quiet.with_fault(gauge, start_s, Wrong::DriftPerHour(size))
     });
     show("stuck", seeds, only, |chance, quiet| {
-        let (instrument, start_s) = ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
+        let (instrument, start_s) =
+            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
         quiet.with_fault(instrument, start_s, Wrong::Stuck)
     });
     show("missing", seeds, only, |chance, quiet| {
-        let (instrument, start_s) = ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
+        let (instrument, start_s) =
+            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
         quiet.with_fault(instrument, start_s, Wrong::Missing)
     });
     for day in 0..days {
@@ -100,11 +107,20 @@ fn show(
         let outcome = rehearse(&scenario);
         if only.is_some() {
             println!("  {:?} {:?} {:?}", scenario.leak, scenario.fault, scenario.inflow);
-            for f in outcome.findings.iter().filter(|f| f.phase != hydraulics::leak::Phase::Update) {
+            for f in outcome.findings.iter().filter(|f| f.phase != hydraulics::leak::Phase::Update)
+            {
                 println!(
                     "    {} {:?} {:?} at {:?} size {:?} start {} gain {:.1} rival {:.1} misfit {:.2} ramp {:.0}",
-                    f.time_s, f.phase, f.kind, f.location_m, f.size, f.start_s, f.evidence.gain,
-                    f.evidence.rival, f.evidence.misfit, f.evidence.ramp_s
+                    f.time_s,
+                    f.phase,
+                    f.kind,
+                    f.location_m,
+                    f.size,
+                    f.start_s,
+                    f.evidence.gain,
+                    f.evidence.rival,
+                    f.evidence.misfit,
+                    f.evidence.ramp_s
                 );
             }
         }
@@ -115,7 +131,8 @@ fn show(
 
 fn print_row(kind: &str, outcomes: &[(Scenario, Outcome)]) {
     let of = |get: &dyn Fn(&Outcome) -> Option<f64>| {
-        let mut values: Vec<f64> = outcomes.iter().filter_map(|(_, outcome)| get(outcome)).collect();
+        let mut values: Vec<f64> =
+            outcomes.iter().filter_map(|(_, outcome)| get(outcome)).collect();
         values.sort_by(f64::total_cmp);
         values
     };
@@ -138,8 +155,14 @@ fn print_row(kind: &str, outcomes: &[(Scenario, Outcome)]) {
         outcomes.iter().map(|(s, o)| o.faults.iter().filter(|f| !right(s, &f.0)).count()).sum();
     println!(
         "{kind:20} {:>3}/{leaks:<3} {:>6} {:>6} {:>6} | {:>6} {:>6} {inside:>3} | {:>5} {:>5} | {false_alarms} {named} {wrong}",
-        delays.len(), at(&delays, 0.5), at(&delays, 0.9), at(&delays, 1.0),
-        at(&places, 0.5), at(&places, 0.9), at(&sizes, 0.5), at(&sizes, 0.9),
+        delays.len(),
+        at(&delays, 0.5),
+        at(&delays, 0.9),
+        at(&delays, 1.0),
+        at(&places, 0.5),
+        at(&places, 0.9),
+        at(&sizes, 0.5),
+        at(&sizes, 0.9),
     );
 }
 
@@ -186,7 +209,7 @@ fn trip(chance: &mut Chance, quiet: Scenario) -> Scenario {
 
 fn a_day(day: u64, chance: &mut Chance, quiet: Scenario) -> Scenario {
     let mut scenario = Scenario { span_s: 86_400.0, ..quiet };
-    scenario.scan_s = if day % 2 == 0 { 5.0 } else { 10.0 };
+    scenario.scan_s = if day.is_multiple_of(2) { 5.0 } else { 10.0 };
     let mut start_s = chance.between(2_350.0, 9_000.0);
     while start_s < 85_000.0 {
         let (ramp_s, share) = (chance.between(20.0, 300.0), chance.between(0.8, 1.1));

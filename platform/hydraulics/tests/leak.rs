@@ -57,8 +57,7 @@ fn a_wrong_instrument_is_named_and_is_no_leak() {
         (6, Wrong::Stuck, "p_60"),
         (3, Wrong::Missing, "p_15"),
     ] {
-        let outcome =
-            rehearse(&Scenario::quiet(21, SPAN_S).with_fault(instrument, 3_000.0, wrong));
+        let outcome = rehearse(&Scenario::quiet(21, SPAN_S).with_fault(instrument, 3_000.0, wrong));
         let named: Vec<&str> = outcome.faults.iter().map(|fault| fault.0.as_str()).collect();
         assert_eq!(named, [name], "{outcome:?}");
         assert!(outcome.faults[0].1 > 3_000.0 && outcome.false_alarms == 0, "{outcome:?}");
@@ -87,7 +86,8 @@ fn a_detector_goes_on_from_its_checkpoint() {
     }
     assert!(a.iter().any(|finding| finding.kind == Kind::Leak && finding.phase == Phase::New));
     let said = |findings: &[hydraulics::leak::Finding]| {
-        let line = |f: &hydraulics::leak::Finding| format!("{} {:?} {:?}", f.time_s, f.phase, f.kind);
+        let line =
+            |f: &hydraulics::leak::Finding| format!("{} {:?} {:?}", f.time_s, f.phase, f.kind);
         findings.iter().map(line).collect::<Vec<_>>()
     };
     assert_eq!(said(&a), said(&b));

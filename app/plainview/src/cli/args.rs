@@ -9,6 +9,7 @@ use super::explain::Explain;
 use super::export::Export;
 use super::ingest::Ingest;
 use super::keys::KeysCommand;
+use super::leaks::Leaks;
 use super::query::Query;
 use super::replay::Replay;
 use crate::config::Config;
@@ -61,6 +62,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Detect,
     },
+    /// Look for leaks, wrong instruments and operations in the record of a pipeline
+    Leaks(Leaks),
     /// Show the settings in force and every problem with them
     Doctor,
     /// Print the HTTP contract (OpenAPI)

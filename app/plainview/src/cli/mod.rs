@@ -8,6 +8,7 @@ mod explain;
 mod export;
 mod ingest;
 mod keys;
+mod leaks;
 mod output;
 mod query;
 mod remote;
@@ -80,6 +81,7 @@ async fn dispatch(args: Plainview, config: Config) -> anyhow::Result<ExitCode> {
         Command::Export(export) => export.run(json).await?,
         Command::Explain(explain) => return explain.run(json).await,
         Command::Detect { command } => return Ok(command.run(json)),
+        Command::Leaks(leaks) => return Ok(leaks.run(json)),
         Command::Doctor => return doctor::run(&config, json).await,
         Command::Openapi => {
             output::print(&serde_json::to_string_pretty(&compose::contract().await?)?);

@@ -17,6 +17,7 @@ mod doors;
 mod faults;
 mod golden_path;
 mod harness;
+mod leaks;
 mod modbus;
 mod mqtt;
 mod opcua;

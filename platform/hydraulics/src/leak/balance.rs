@@ -112,7 +112,8 @@ impl Balance {
             let mean = bucket.sum[channel] / bucket.count[channel];
             let reach = ANCHOR_SIGMA * normal.drift();
             let next = self.anchor[channel] + BUCKET_S / ANCHOR_S * (mean - self.anchor[channel]);
-            self.anchor[channel] = next.clamp(self.first[channel] - reach, self.first[channel] + reach);
+            self.anchor[channel] =
+                next.clamp(self.first[channel] - reach, self.first[channel] + reach);
         }
     }
 
@@ -169,8 +170,7 @@ impl Balance {
                     .filter(|fit| !fit.cause.is_leak() || fit.size > 0.0)
                     .max_by(|a, b| a.gain.total_cmp(&b.gain))
             };
-            if let (Some(leak), Some(other)) =
-                (best(&mut bank.leaks(1)), best(&mut bank.others()))
+            if let (Some(leak), Some(other)) = (best(&mut bank.leaks(1)), best(&mut bank.others()))
             {
                 fits.push((leak, other));
             }
@@ -179,7 +179,12 @@ impl Balance {
     }
 
     /// The imbalances as evidence, in % of a nominal flow, with thresholds at `sigmas`.
-    pub(crate) fn evidence(&self, normals: &[Normal], nominal: f64, sigmas: f64) -> Vec<WindowEvidence> {
+    pub(crate) fn evidence(
+        &self,
+        normals: &[Normal],
+        nominal: f64,
+        sigmas: f64,
+    ) -> Vec<WindowEvidence> {
         let pct = 100.0 / nominal;
         let windows = WINDOWS.into_iter().filter_map(|window| {
             let means = self.means(window, normals)?;

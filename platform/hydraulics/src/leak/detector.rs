@@ -218,12 +218,7 @@ impl Detector {
     }
 
     pub(crate) fn view<'a>(&'a self, bank: &'a Bank) -> View<'a> {
-        View {
-            line: &self.line,
-            past: &self.observer.past,
-            normals: &self.observer.normals,
-            bank,
-        }
+        View { line: &self.line, past: &self.observer.past, normals: &self.observer.normals, bank }
     }
 
     /// Has the signatures of the present working point at hand.
@@ -333,7 +328,7 @@ impl Detector {
     fn rests(&mut self, now_s: f64) -> bool {
         let old = self.suspicious_since_s.is_some_and(|since_s| now_s - since_s > PONDER_S);
         self.pondered = if old && self.agreeing == 0 { self.pondered + 1 } else { 0 };
-        self.pondered % PONDER != 0
+        !self.pondered.is_multiple_of(PONDER)
     }
 
     fn suspect(&mut self, now_s: f64, suspicious: bool) {
@@ -401,7 +396,13 @@ impl Detector {
     }
 
     /// Names a wrong instrument, takes its error out of what is normal and goes on.
-    fn blame(&mut self, bank: &Bank, fit: Fit, mut evidence: Evidence, now_s: f64) -> Option<Finding> {
+    fn blame(
+        &mut self,
+        bank: &Bank,
+        fit: Fit,
+        mut evidence: Evidence,
+        now_s: f64,
+    ) -> Option<Finding> {
         let instrument = self.instrument(fit.cause)?;
         let fault = if fit.ramp_s > STEP_S { FaultKind::Drift } else { FaultKind::Bias };
         let signature = bank.of(fit.cause)?;

@@ -91,7 +91,7 @@ impl Window {
                     continue;
                 }
                 let weight = 1.0 / (scan.variance[index] * widening);
-                channel.add(scan.time_s, weight, residual, count as usize % merged == 0);
+                channel.add(scan.time_s, weight, residual, (count as usize).is_multiple_of(merged));
                 count += 1.0;
                 channel.weights += weight;
                 channel.weighted += weight * residual;
@@ -109,12 +109,7 @@ impl Window {
             freedom += count;
             channels.push(channel);
         }
-        (freedom > 0.0).then_some(Self {
-            newest_s: newest.time_s,
-            channels,
-            energy,
-            freedom,
-        })
+        (freedom > 0.0).then_some(Self { newest_s: newest.time_s, channels, energy, freedom })
     }
 
     /// The largest deviation of a mean from what is normal, over the channels, in sigma: over the

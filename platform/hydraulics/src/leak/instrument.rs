@@ -43,7 +43,11 @@ impl Default for Watch {
 
 impl Watch {
     /// Takes in a reading; answers the value if it is believed, and a fault that begins.
-    pub(crate) fn take(&mut self, time_s: f64, value: Option<f64>) -> (Option<f64>, Option<FaultKind>) {
+    pub(crate) fn take(
+        &mut self,
+        time_s: f64,
+        value: Option<f64>,
+    ) -> (Option<f64>, Option<FaultKind>) {
         let value = value.filter(|value| value.is_finite());
         let since = *self.last_s.get_or_insert(time_s);
         let Some(value) = value else {

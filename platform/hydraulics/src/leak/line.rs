@@ -319,7 +319,8 @@ fn check(config: &PipelineConfig) -> Result<(), Error> {
 }
 
 fn check_profile(config: &PipelineConfig) -> Result<(), Error> {
-    let finite = config.elevation.iter().all(|point| point.at_m.is_finite() && point.z_m.is_finite());
+    let finite =
+        config.elevation.iter().all(|point| point.at_m.is_finite() && point.z_m.is_finite());
     let ordered = config.elevation.is_sorted_by(|a, b| a.at_m < b.at_m);
     match config.elevation.len() >= 2 && finite && ordered {
         true => Ok(()),

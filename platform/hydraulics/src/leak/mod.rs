@@ -22,5 +22,6 @@ pub use detector::{Detector, Reading};
 pub use instrument::FaultKind;
 pub use sensitivity::{Sensitivity, Stretch};
 pub use verdict::{
-    Arrival, Command, Evidence, Finding, Kind, Method, OperationKind, Phase, VERSION, WindowEvidence,
+    Arrival, Command, Evidence, Finding, Kind, Method, OperationKind, Phase, VERSION,
+    WindowEvidence,
 };

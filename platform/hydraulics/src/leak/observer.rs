@@ -298,7 +298,8 @@ impl Observer {
             .map(|(meter, flow)| (line.meters[*meter].node, *flow))
             .collect();
         let span = (now.time_s - before.time_s).max(line.dt_s);
-        let drive = |flow: bool, value: f64| if flow { Drive::Flow(value) } else { Drive::Head(value) };
+        let drive =
+            |flow: bool, value: f64| if flow { Drive::Flow(value) } else { Drive::Head(value) };
         while self.model_s + line.dt_s <= now.time_s + 1e-6 {
             self.model_s += line.dt_s;
             let share = ((self.model_s - before.time_s) / span).clamp(0.0, 1.0);

@@ -83,7 +83,7 @@ fn moved(
     let change = |of: &dyn Fn(&Scan) -> f64| {
         let (new, n) = past.mean(now_s - NEW_S, now_s, of);
         let (old, m) = past.mean(now_s - GAP_S - OLD_S, now_s - GAP_S, of);
-        (n >= 2.0 && m >= 4.0).then(|| (new - old, n, old))
+        (n >= 2.0 && m >= 4.0).then_some((new - old, n, old))
     };
     let (out, n, _) = change(&sent)?;
     let (back, _, _) = change(&came)?;

@@ -62,7 +62,13 @@ impl Rttm {
 
     /// Goes on by one step of the line's time. `draws` are flows in m3/s that leave at a node, in
     /// order of the nodes.
-    pub(crate) fn step(&mut self, line: &Line, inlet: Drive, outlet: Drive, draws: &[(usize, f64)]) {
+    pub(crate) fn step(
+        &mut self,
+        line: &Line,
+        inlet: Drive,
+        outlet: Drive,
+        draws: &[(usize, f64)],
+    ) {
         let last = self.head_m.len() - 1;
         let [mut head, mut arriving, mut leaving] = std::mem::take(&mut self.spare);
         let draw = |node: usize| {

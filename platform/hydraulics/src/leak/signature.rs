@@ -88,8 +88,7 @@ impl Bank {
         let span_s = (TRANSITS * line.transit_s()).max(SPAN_S_MIN);
         let every = (span_s / POINTS_MAX / line.dt_s).ceil().max(1.0) as usize;
         let points = (span_s / (line.dt_s * every as f64)).ceil() as usize;
-        let mut bank =
-            Self { mode, step_s: line.dt_s * every as f64, signatures: Vec::new() };
+        let mut bank = Self { mode, step_s: line.dt_s * every as f64, signatures: Vec::new() };
         let run = Run { line, mode, flow, inner, every, points };
         let last = line.reaches();
         bank.signatures.extend((1..last).map(|node| run.signature(Cause::Leak(node))));
@@ -117,7 +116,13 @@ impl Bank {
     }
 
     /// Response of a channel `age_s` after the start of something that grows evenly for `ramp_s`.
-    pub(crate) fn response(&self, signature: &Signature, channel: usize, age_s: f64, ramp_s: f64) -> f64 {
+    pub(crate) fn response(
+        &self,
+        signature: &Signature,
+        channel: usize,
+        age_s: f64,
+        ramp_s: f64,
+    ) -> f64 {
         if age_s <= 0.0 {
             return 0.0;
         }

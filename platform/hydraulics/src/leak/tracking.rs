@@ -11,8 +11,7 @@ use super::search::{Refined, View};
 use super::verdict::{Arrival, Evidence, Finding, Kind, Method, Phase};
 
 /// Better estimates are told so long after the alarm, s; later once in the last interval.
-const UPDATES_S: [f64; 9] =
-    [60.0, 120.0, 300.0, 600.0, 900.0, 1_200.0, 1_500.0, 1_785.0, 3_600.0];
+const UPDATES_S: [f64; 9] = [60.0, 120.0, 300.0, 600.0, 900.0, 1_200.0, 1_500.0, 1_785.0, 3_600.0];
 /// The size is taken over the newest seconds.
 const RECENT_S: f64 = 600.0;
 /// Fronts are waited for so many transits after the beginning.

@@ -13,9 +13,16 @@ pub const VERSION: &str = "leak/1";
 pub enum Kind {
     Leak,
     /// An instrument is wrong; it is named.
-    InstrumentFault { instrument: String, fault: FaultKind },
+    InstrumentFault {
+        instrument: String,
+        fault: FaultKind,
+    },
     /// A set point or a valve was moved, or a pump stopped: informs, no alarm.
-    Operation { at_inlet: bool, what: OperationKind, known: bool },
+    Operation {
+        at_inlet: bool,
+        what: OperationKind,
+        known: bool,
+    },
 }
 
 /// A recognised operation.

@@ -7,7 +7,7 @@
 
 use hydraulics::leak::config::PipelineConfig;
 
-pub const LENGTH_M: f64 = 60_000.0;
+pub(crate) const LENGTH_M: f64 = 60_000.0;
 const REACHES: usize = 300;
 const DT_S: f64 = 0.2;
 const SPEED: f64 = 1_000.0;
@@ -18,22 +18,22 @@ const GRAVITY: f64 = 9.806_65;
 const NOMINAL: f64 = 0.2;
 const INLET_M: f64 = 620.0;
 const BEHIND_M: f64 = 452.12;
-pub const GAUGES_KM: [f64; 5] = [0.0, 15.0, 30.0, 45.0, 60.0];
+pub(crate) const GAUGES_KM: [f64; 5] = [0.0, 15.0, 30.0, 45.0, 60.0];
 
 /// The line of the records.
-pub fn pipeline() -> PipelineConfig {
+pub(crate) fn pipeline() -> PipelineConfig {
     toml::from_str(include_str!("pipeline.toml")).expect("the configuration is valid")
 }
 
 /// Numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014) and Box and Muller's normal.
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
     }
 
-    pub fn even(&mut self) -> f64 {
+    pub(crate) fn even(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -41,27 +41,27 @@ impl Chance {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.even()
     }
 
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let (u, v) = (self.even().max(1e-300), self.even());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Leak {
-    pub at_m: f64,
-    pub start_s: f64,
-    pub ramp_s: f64,
-    pub pct: f64,
+pub(crate) struct Leak {
+    pub(crate) at_m: f64,
+    pub(crate) start_s: f64,
+    pub(crate) ramp_s: f64,
+    pub(crate) pct: f64,
 }
 
 /// What a wrong instrument does; sizes in % of nominal flow or in bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     Bias(f64),
     /// Size that is reached after an hour, and grows on.
     DriftPerHour(f64),
@@ -70,30 +70,30 @@ pub enum Wrong {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// 0 and 1 are the meters, then the gauges.
-    pub instrument: usize,
-    pub start_s: f64,
-    pub wrong: Wrong,
+    pub(crate) instrument: usize,
+    pub(crate) start_s: f64,
+    pub(crate) wrong: Wrong,
 }
 
 #[derive(Clone, Debug)]
-pub struct Scenario {
-    pub seed: u64,
-    pub span_s: f64,
-    pub scan_s: f64,
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) span_s: f64,
+    pub(crate) scan_s: f64,
     /// (time, share of the nominal flow), linear between.
-    pub inflow: Vec<(f64, f64)>,
+    pub(crate) inflow: Vec<(f64, f64)>,
     /// (time, change of the head behind the valve in m), linear between.
-    pub behind: Vec<(f64, f64)>,
-    pub leak: Option<Leak>,
-    pub fault: Option<Fault>,
+    pub(crate) behind: Vec<(f64, f64)>,
+    pub(crate) leak: Option<Leak>,
+    pub(crate) fault: Option<Fault>,
     /// Where the fast record begins; it lasts 20 minutes.
-    pub fast_s: Option<f64>,
+    pub(crate) fast_s: Option<f64>,
 }
 
 impl Scenario {
-    pub fn quiet(seed: u64, span_s: f64) -> Self {
+    pub(crate) fn quiet(seed: u64, span_s: f64) -> Self {
         Self {
             seed,
             span_s,
@@ -106,37 +106,37 @@ impl Scenario {
         }
     }
 
-    pub fn with_leak(mut self, at_m: f64, start_s: f64, ramp_s: f64, pct: f64) -> Self {
+    pub(crate) fn with_leak(mut self, at_m: f64, start_s: f64, ramp_s: f64, pct: f64) -> Self {
         self.leak = Some(Leak { at_m, start_s, ramp_s, pct });
         let lead = Chance::new(self.seed ^ 0xFA57).between(200.0, 900.0);
         self.fast_s = Some((start_s - lead).floor());
         self
     }
 
-    pub fn with_move(mut self, start_s: f64, ramp_s: f64, share: f64) -> Self {
+    pub(crate) fn with_move(mut self, start_s: f64, ramp_s: f64, share: f64) -> Self {
         let before = self.inflow.last().map_or(1.0, |last| last.1);
         self.inflow.extend([(start_s, before), (start_s + ramp_s, share)]);
         self
     }
 
-    pub fn with_fault(mut self, instrument: usize, start_s: f64, wrong: Wrong) -> Self {
+    pub(crate) fn with_fault(mut self, instrument: usize, start_s: f64, wrong: Wrong) -> Self {
         self.fault = Some(Fault { instrument, start_s, wrong });
         self
     }
 }
 
 /// A row of the scan: time, two flows in m3/h, five pressures in bar.
-pub struct Row {
-    pub time_s: f64,
-    pub flows: Vec<Option<f64>>,
-    pub pressures: Vec<Option<f64>>,
+pub(crate) struct Row {
+    pub(crate) time_s: f64,
+    pub(crate) flows: Vec<Option<f64>>,
+    pub(crate) pressures: Vec<Option<f64>>,
 }
 
-pub struct Record {
-    pub rows: Vec<Row>,
-    pub fast: Vec<(f64, Vec<Option<f64>>)>,
+pub(crate) struct Record {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) fast: Vec<(f64, Vec<Option<f64>>)>,
     /// Leak flow at the end, m3/h.
-    pub leak_m3h: f64,
+    pub(crate) leak_m3h: f64,
 }
 
 fn along(points: &[(f64, f64)], time_s: f64) -> f64 {
@@ -207,17 +207,13 @@ impl Plant {
     fn step(&mut self, inflow: f64, behind: f64, leak_node: usize, coefficient: f64) {
         let area = std::f64::consts::PI * DIAMETER * DIAMETER / 4.0;
         let b = SPEED / (GRAVITY * area);
-        let r = FRICTION * (LENGTH_M / REACHES as f64)
-            / (2.0 * GRAVITY * DIAMETER * area * area);
+        let r = FRICTION * (LENGTH_M / REACHES as f64) / (2.0 * GRAVITY * DIAMETER * area * area);
         let full = FRICTION * NOMINAL * NOMINAL / (2.0 * GRAVITY * DIAMETER * area * area);
         let valve = NOMINAL / (INLET_M - full * LENGTH_M - BEHIND_M).sqrt();
         let [mut head, mut arriving, mut leaving] = std::mem::take(&mut self.spare);
         for i in 0..=REACHES {
             let (cp, bp) = match i.checked_sub(1) {
-                Some(a) => (
-                    self.head[a] + b * self.leaving[a],
-                    b + r * self.leaving[a].abs(),
-                ),
+                Some(a) => (self.head[a] + b * self.leaving[a], b + r * self.leaving[a].abs()),
                 None => (0.0, 0.0),
             };
             let (cm, bm) = if i < REACHES {
@@ -261,15 +257,14 @@ impl Plant {
 
     fn moment(&self) -> Moment {
         let bar = DENSITY * GRAVITY / 1e5;
-        let pressures = GAUGES_KM.map(|km| {
-            self.head[(km * 1_000.0 / LENGTH_M * REACHES as f64).round() as usize] * bar
-        });
+        let pressures = GAUGES_KM
+            .map(|km| self.head[(km * 1_000.0 / LENGTH_M * REACHES as f64).round() as usize] * bar);
         Moment { flows: [self.leaving[0] * 3_600.0, self.arriving[REACHES] * 3_600.0], pressures }
     }
 }
 
 /// Runs the plant and reads its instruments.
-pub fn record(scenario: &Scenario) -> Record {
+pub(crate) fn record(scenario: &Scenario) -> Record {
     let mut chance = Chance::new(scenario.seed);
     let pct = NOMINAL * 36.0;
     let meters: Vec<Errors> = (0..2)

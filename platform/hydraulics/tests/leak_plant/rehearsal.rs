@@ -6,22 +6,22 @@ use crate::leak_plant::{Scenario, pipeline, record};
 
 /// What came of one record.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    pub false_alarms: usize,
-    pub delay_s: Option<f64>,
-    pub place_error_m: Option<f64>,
+pub(crate) struct Outcome {
+    pub(crate) false_alarms: usize,
+    pub(crate) delay_s: Option<f64>,
+    pub(crate) place_error_m: Option<f64>,
     /// 30 minutes after the alarm.
-    pub late_place_error_m: Option<f64>,
-    pub late_place_inside: bool,
-    pub late_size_error_pct: Option<f64>,
+    pub(crate) late_place_error_m: Option<f64>,
+    pub(crate) late_place_inside: bool,
+    pub(crate) late_size_error_pct: Option<f64>,
     /// Instruments called wrong, with the time.
-    pub faults: Vec<(String, f64)>,
-    pub operations: usize,
-    pub findings: Vec<Finding>,
+    pub(crate) faults: Vec<(String, f64)>,
+    pub(crate) operations: usize,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// One pass over the record, each row when its time has come.
-pub fn rehearse(scenario: &Scenario) -> Outcome {
+pub(crate) fn rehearse(scenario: &Scenario) -> Outcome {
     let record = record(scenario);
     let mut detector = Detector::new(&pipeline()).expect("the configuration is valid");
     let mut fast = record.fast.iter().peekable();
