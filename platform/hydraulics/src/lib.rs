@@ -5,5 +5,7 @@
 
 mod error;
 pub mod leak;
+pub mod surge;
+pub mod transient;
 
 pub use error::Error;
