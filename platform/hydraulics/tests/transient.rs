@@ -6,7 +6,7 @@ use hydraulics::Error;
 use hydraulics::transient::{
     Beyond, Characteristic, Controls, Demand, End, Fluid, Friction, Leak, Network, NodeId, Options,
     Pipe, PipeId, Probe, Pump, PumpCurve, PumpId, RunDown, Schedule, Simulation, TimeStep, Valve,
-    ValveLaw,
+    ValveId, ValveLaw,
 };
 use proptest::prelude::*;
 
@@ -47,6 +47,7 @@ struct Line {
     network: Network,
     end: NodeId,
     pipe: PipeId,
+    valve: ValveId,
 }
 
 fn line(head_m: f64, friction: Friction, law: ValveLaw, opening: Schedule) -> Line {
@@ -55,8 +56,9 @@ fn line(head_m: f64, friction: Friction, law: ValveLaw, opening: Schedule) -> Li
     let end = network.junction(0.0);
     let pipe = network.pipe(pipe(from, end, LENGTH_M, friction));
     let characteristic = Characteristic::Linear;
-    network.valve(Valve { from: end, to: Beyond::Head(0.0), law, characteristic, opening });
-    Line { network, end, pipe }
+    let valve = Valve { from: end, to: Beyond::Head(0.0), law, characteristic, opening };
+    let valve = network.valve(valve);
+    Line { network, end, pipe, valve }
 }
 
 fn head_at_valve(line: &Line, until_s: f64) -> (f64, Vec<f64>) {
@@ -128,6 +130,22 @@ fn an_orifice_satisfies_allievi() {
         let left = z(step).powi(2) + z(step + 200).powi(2) - 2.0;
         let right = 2.0 * rho * (open(step) * z(step) - open(step + 200) * z(step + 200));
         assert!((left - right).abs() < 1e-9, "{step}: {left} {right}");
+    }
+}
+
+#[test]
+fn what_is_shut_passes_nothing() {
+    let law = ValveLaw::Orifice { conductance: 0.01 };
+    let line = line(200.0, Friction::Darcy(0.018), law, Schedule::ramp(1.0, 0.0, 0.0, 4.0));
+    let valve = line.valve;
+    let mut simulation = Simulation::new(line.network, &reaches(line.pipe, REACHES)).unwrap();
+    let record = simulation.run(20.0, &[Probe::Valve(valve), Probe::Flow(line.pipe, End::To)]);
+    let record = record.unwrap();
+    for (time_s, (valve, end)) in
+        record.times_s.iter().zip(record.values[0].iter().zip(&record.values[1]))
+    {
+        assert!((valve - end).abs() < 1e-9, "{time_s}: {valve} {end}");
+        assert_eq!(*time_s < 4.0, *valve > 0.0, "{time_s}: {valve}");
     }
 }
 

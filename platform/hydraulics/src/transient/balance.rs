@@ -125,7 +125,8 @@ impl Balance {
     /// An orifice that has moved far starts from the flow that its heads would drive.
     fn guess(&mut self, index: usize) {
         let edge = &self.edges[index];
-        if let Loss::Orifice { conductance } = edge.loss {
+        if let (false, Loss::Orifice { conductance }) = (edge.shut, &edge.loss) {
+            let conductance = *conductance;
             let fall = self.fall(edge);
             let driven = conductance * fall.abs().sqrt();
             if !(0.7..1.4).contains(&(edge.flow.abs() / driven)) && driven > 0.0 {

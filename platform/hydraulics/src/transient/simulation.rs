@@ -204,6 +204,11 @@ impl Simulation {
         self.grid.step_s
     }
 
+    /// The pipes in the order of adding.
+    pub fn pipe_ids(&self) -> impl Iterator<Item = PipeId> + use<> {
+        (0..self.network.pipes.len()).map(PipeId)
+    }
+
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
