@@ -12,6 +12,7 @@ use super::keys::KeysCommand;
 use super::leaks::Leaks;
 use super::query::Query;
 use super::replay::Replay;
+use super::transient::Transient;
 use crate::config::Config;
 
 /// Watches a plant, says what is about to go wrong and why, and lets people decide
@@ -64,6 +65,8 @@ pub(super) enum Command {
     },
     /// Look for leaks, wrong instruments and operations in the record of a pipeline
     Leaks(Leaks),
+    /// Compute water hammer: the pressure waves of valves that close and leaks that open
+    Transient(Transient),
     /// Show the settings in force and every problem with them
     Doctor,
     /// Print the HTTP contract (OpenAPI)

@@ -15,6 +15,7 @@ mod remote;
 mod replay;
 mod selection;
 mod table;
+mod transient;
 mod workbench;
 
 use std::process::ExitCode;
@@ -82,6 +83,7 @@ async fn dispatch(args: Plainview, config: Config) -> anyhow::Result<ExitCode> {
         Command::Explain(explain) => return explain.run(json).await,
         Command::Detect { command } => return Ok(command.run(json)),
         Command::Leaks(leaks) => return Ok(leaks.run(json)),
+        Command::Transient(transient) => return Ok(transient.run(json)),
         Command::Doctor => return doctor::run(&config, json).await,
         Command::Openapi => {
             output::print(&serde_json::to_string_pretty(&compose::contract().await?)?);

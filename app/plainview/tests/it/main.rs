@@ -33,3 +33,4 @@ mod rubbish;
 mod sources;
 mod sparkplug;
 mod sse;
+mod transient;
