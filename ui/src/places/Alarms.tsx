@@ -14,7 +14,7 @@ import { isOpen } from "../modules/incidents/model";
 import { stands, unseen } from "../modules/incidents/standing";
 import { useKeys, useMay, useRange, useSite } from "../shell/hooks";
 import { ALARM_VIEWS, type AlarmView } from "../shell/search";
-import { clock, count, plural, sensorName } from "../ui/format";
+import { clock, count, hasAll, plural, sensorName, wordsOf } from "../ui/format";
 import { useSteps } from "../ui/More";
 import { usePhone } from "../ui/media";
 import { Empty, Loading, ProblemNote } from "../ui/Note";
@@ -182,15 +182,13 @@ interface ListProps {
 function useShown({ alerts, view }: ListProps): Alert[] {
   const { p, q } = route.useSearch();
   return useMemo(() => {
-    const words = (q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsOf(q ?? "");
     return alerts
       .filter(BELONGS[view])
       .filter((alert) => !p || alert.priority === p)
-      .filter((alert) => {
-        const hay =
-          `${alert.title} ${alert.sensor} ${sensorName(alert.sensor)} a-${alert.number}`.toLowerCase();
-        return words.every((word) => hay.includes(word));
-      })
+      .filter((alert) =>
+        hasAll(`${alert.title} ${alert.sensor} ${sensorName(alert.sensor)} a-${alert.number}`, words),
+      )
       .sort(view === "cleared" ? (a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at) : byUrgency);
   }, [alerts, view, p, q]);
 }

@@ -3,7 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { decisionsQuery, incidentsQuery, sensorsQuery } from "../api/queries";
 import { useAllSensors } from "../modules/telemetry/find";
-import { decisionNo, incidentNo, sensorName } from "../ui/format";
+import { decisionNo, hasAll, incidentNo, sensorName, wordsOf } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { RANGES, type RangeName } from "./search";
 
@@ -139,14 +139,11 @@ function useEntries({ onClose, onTheme, onKey, onKeys, onMessages }: Props, quer
 
 /** Every word must occur; a hit at the start of the name comes first. */
 export function match<T extends { name: string; hint: string }>(entries: readonly T[], query: string): T[] {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(query);
   if (words.length === 0) return entries.slice(0, MOST);
   const first = words[0] ?? "";
   return entries
-    .filter((entry) => {
-      const hay = `${entry.name} ${entry.hint}`.toLowerCase();
-      return words.every((word) => hay.includes(word));
-    })
+    .filter((entry) => hasAll(`${entry.name} ${entry.hint}`, words))
     .sort((a, b) => rank(a.name, first) - rank(b.name, first))
     .slice(0, MOST);
 }

@@ -3,6 +3,7 @@ import {
   age,
   assetName,
   duration,
+  hasAll,
   interval,
   limit,
   moment,
@@ -14,9 +15,22 @@ import {
   readable,
   sensorName,
   withoutAsset,
+  wordsOf,
 } from "./format";
 
 const DAY = 86_400;
+
+describe("a search", () => {
+  it("wants every word, whatever its case", () => {
+    const words = wordsOf("  P-2 flow ");
+    expect(words).toEqual(["p-2", "flow"]);
+    expect([hasAll("north/p-2/Flow", words), hasAll("north/p-2/power", words), hasAll("x", [])]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+});
 
 describe("numbers", () => {
   it("have one precision per unit and a real minus sign", () => {

@@ -225,6 +225,15 @@ export function shortId(id: string): string {
   return `…${id.slice(-4)}`;
 }
 
+/** What somebody looks for, word by word. */
+export const wordsOf = (query: string): string[] => query.toLowerCase().split(/\s+/).filter(Boolean);
+
+/** Whether `text` has all of the words in it. */
+export const hasAll = (text: string, words: readonly string[]): boolean => {
+  const hay = text.toLowerCase();
+  return words.every((word) => hay.includes(word));
+};
+
 const ISO = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
 
 /** Text that a machine wrote, with its times as people read them. */

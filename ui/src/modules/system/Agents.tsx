@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Fragment, useState } from "react";
 import { type Agent, agentsQuery } from "../../api/sources";
 import { age, moment } from "../../ui/format";
-import { Loading, ProblemNote } from "../../ui/Note";
+import { Empty, Loading, ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
 import { useNow } from "../../ui/time";
@@ -44,6 +44,12 @@ export function Agents() {
         </div>
       ) : null}
       {list.isPending ? <Loading what="Reading agents" /> : null}
+      {list.isSuccess && agents.length === 0 ? (
+        <Empty title="No agent runs" picture="rows">
+          Agents notice, predict and tell by themselves. Each stands here with what it has handled and its
+          last error.
+        </Empty>
+      ) : null}
       {agents.length > 0 ? (
         <Scroll label="Agents table">
           <table className="tbl">

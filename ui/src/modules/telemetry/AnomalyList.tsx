@@ -6,7 +6,7 @@ import { ProblemNote } from "../../ui/Note";
 import { Panel } from "../../ui/Panel";
 import { Scroll } from "../../ui/Scroll";
 import { Evidence } from "./Evidence";
-import { aboutTime, concerns } from "./evidence";
+import { aboutTime, concerns, stoodDuring } from "./evidence";
 
 const SHOWN = 8;
 const HALF_DAY_MS = 43_200_000;
@@ -15,11 +15,7 @@ const HALF_DAY_MS = 43_200_000;
 export function inView(anomalies: readonly Anomaly[], sensors: readonly string[], window: Window): Anomaly[] {
   return anomalies
     .filter((anomaly) => sensors.some((sensor) => concerns(anomaly, sensor)))
-    .filter(
-      (anomaly) =>
-        Date.parse(anomaly.started_at) <= window.to &&
-        (anomaly.cleared_at == null || Date.parse(anomaly.cleared_at) >= window.from),
-    )
+    .filter((anomaly) => stoodDuring(anomaly, window))
     .sort((a, b) => b.score - a.score || Date.parse(b.started_at) - Date.parse(a.started_at));
 }
 

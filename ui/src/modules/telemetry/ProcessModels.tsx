@@ -143,8 +143,18 @@ function Row({ model, onCompare }: RowProps) {
       <td className="k nowrap" title={model.asset}>
         {assetName(model.asset)}
       </td>
-      <td className="nowrap">{model.now?.alarm ? <b>{stateWords(model)}</b> : stateWords(model)}</td>
-      <td>{force ? `version ${force.version}, learned from ${moment(force.fit.from, now)} on` : "none"}</td>
+      <td>{model.now?.alarm ? <b>{stateWords(model)}</b> : stateWords(model)}</td>
+      <td className="nowrap">
+        {force ? (
+          <>
+            version {force.version}
+            <br />
+            <span className="sm dim">from {moment(force.fit.from, now)}</span>
+          </>
+        ) : (
+          "none"
+        )}
+      </td>
       <td className="nowrap" title={force ? leftOut(force) : undefined}>
         {force
           ? `${force.inputs.length}${force.left_out.length > 0 ? `, ${force.left_out.length} left out` : ""}`

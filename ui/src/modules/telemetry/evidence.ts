@@ -141,6 +141,11 @@ export const concerns = (anomaly: Anomaly, sensor: string): boolean =>
   anomaly.sensor === sensor ||
   contributionsOf(anomaly).some((part) => part.sensor === sensor && part.share >= PART_LEAST);
 
+/** Whether it touches the window; one that stands goes on to now. */
+export const stoodDuring = (anomaly: Anomaly, { from, to }: Window): boolean =>
+  Date.parse(anomaly.started_at) <= to &&
+  (anomaly.cleared_at == null || Date.parse(anomaly.cleared_at) >= from);
+
 /** The sensor in which a finding about several shows most. */
 export function mainSensor(anomaly: Anomaly): string {
   const first = contributionsOf(anomaly)[0]?.sensor;

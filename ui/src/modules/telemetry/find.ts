@@ -3,12 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { searchQuery } from "../../api/queries";
 import type { Sensor } from "../../api/types";
+import { wordsOf } from "../../ui/format";
 
 const NONE: never[] = [];
 
 /** Words, and `unit:bar`, `kind:flow`, `asset:p-2`, `trust:stuck` for the fields. */
 export function findSensors(sensors: readonly Sensor[], query: string): Sensor[] {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(query);
   return sensors.filter((sensor) =>
     words.every((word) => {
       const [field, wanted] = word.split(":");
@@ -22,9 +23,7 @@ export function findSensors(sensors: readonly Sensor[], query: string): Sensor[]
 
 /** What the server is asked for: it takes one part of a key, and the longest says most. */
 export const askedWord = (query: string): string =>
-  query
-    .toLowerCase()
-    .split(/\s+/)
+  wordsOf(query)
     .map((word) => word.replace(/^(asset|site):/, ""))
     .filter((word) => !word.includes(":"))
     .reduce((longest, word) => (word.length > longest.length ? word : longest), "");

@@ -5,6 +5,8 @@ import type { ModelBody } from "../../api/models";
 import type { Window } from "../../api/queries";
 import type { Anomaly, Series } from "../../api/types";
 import { percent, plural } from "../../ui/format";
+import { filledOf } from "../../ui/points";
+import { stoodDuring } from "./evidence";
 
 /** What the server asks for; it has the last word. */
 export const FIT_ROWS_MIN = 30;
@@ -32,7 +34,7 @@ export interface Preview {
   inputs: Input[];
 }
 
-interface Filled {
+interface Counted {
   sensor: string;
   at: number[];
   counts: number[];
@@ -40,8 +42,8 @@ interface Filled {
   moves: boolean;
 }
 
-function filledOf(series: Series): Filled {
-  const filled = (series.buckets ?? []).filter((bucket) => bucket.count > 0);
+function countedOf(series: Series): Counted {
+  const filled = filledOf(series);
   return {
     sensor: series.sensor,
     at: filled.map((bucket) => Date.parse(bucket.at) / 1000),
@@ -52,7 +54,7 @@ function filledOf(series: Series): Filled {
 }
 
 /** The width that most of the sensors report in, as a round number, and as many rows as are taken. */
-function usualInterval(all: readonly Filled[], widthS: number, spanS: number): number {
+function usualInterval(all: readonly Counted[], widthS: number, spanS: number): number {
   const usual = all
     .filter(({ readings }) => readings > 0)
     .map(({ at, readings }) => {
@@ -68,7 +70,7 @@ function usualInterval(all: readonly Filled[], widthS: number, spanS: number): n
 
 /** About what the server will find in a period of `spanS`, from summaries alone. */
 export function previewOf(all: readonly Series[], asked: number | null, spanS: number): Preview {
-  const own = all.map(filledOf);
+  const own = all.map(countedOf);
   const widthS = Math.max(0.001, ...all.map((series) => series.width_s ?? 0));
   const intervalS = asked ?? usualInterval(own, widthS, spanS);
   const stepS = Math.max(widthS, intervalS);
@@ -184,10 +186,5 @@ export function refusedFields(error: unknown): Wrong | null {
 }
 
 /** What stood on the asset in the period; what is learned as normal will not be said again. */
-export const stoodIn = (anomalies: readonly Anomaly[], asset: string, { from, to }: Window): Anomaly[] =>
-  anomalies.filter(
-    (anomaly) =>
-      anomaly.asset === asset &&
-      Date.parse(anomaly.started_at) < to &&
-      (anomaly.cleared_at == null || Date.parse(anomaly.cleared_at) >= from),
-  );
+export const stoodIn = (anomalies: readonly Anomaly[], asset: string, window: Window): Anomaly[] =>
+  anomalies.filter((anomaly) => anomaly.asset === asset && stoodDuring(anomaly, window));

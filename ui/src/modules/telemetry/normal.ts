@@ -5,6 +5,7 @@ import { modelQuery } from "../../api/models";
 import { readingsQuery } from "../../api/queries";
 import type { Anomaly, Series } from "../../api/types";
 import { ownName } from "../../ui/format";
+import { filledOf } from "../../ui/points";
 import { contributionsOf, type Normal, processOf } from "./evidence";
 
 const BUCKETS = 60;
@@ -12,7 +13,7 @@ const NONE: never[] = [];
 
 /** From the lowest to the highest reading; null where none are kept. */
 function normalOf(series: Series | undefined): { low: number; high: number } | null {
-  const filled = (series?.buckets ?? []).filter((bucket) => bucket.count > 0);
+  const filled = filledOf(series);
   if (filled.length === 0) return null;
   return {
     low: Math.min(...filled.map((bucket) => bucket.min)),

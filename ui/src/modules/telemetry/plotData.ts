@@ -2,6 +2,7 @@ import { since } from "../../api/tail";
 import type { Series } from "../../api/types";
 import { gapsBefore, usualStep } from "../../ui/gaps";
 import type { PlotData } from "../../ui/plotParts";
+import { filledOf } from "../../ui/points";
 
 /** No reading at all. */
 export const EMPTY: PlotData = [[], [], [], [], []];
@@ -25,9 +26,13 @@ function rowsOf(series: Series | undefined): Row[] {
       doubtful: quality !== "good",
     }));
   }
-  return (series?.buckets ?? [])
-    .filter((bucket) => bucket.count > 0)
-    .map(({ at, mean, min, max }) => ({ at: Date.parse(at) / 1000, mean, min, max, doubtful: false }));
+  return filledOf(series).map(({ at, mean, min, max }) => ({
+    at: Date.parse(at) / 1000,
+    mean,
+    min,
+    max,
+    doubtful: false,
+  }));
 }
 
 /** What the stream brought since the last bucket, which is still filling, or since the last reading. */

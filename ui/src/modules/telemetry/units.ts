@@ -1,5 +1,6 @@
 import type { Priority, Sensor, Series } from "../../api/types";
 import { assetName, ownName } from "../../ui/format";
+import { filledOf } from "../../ui/points";
 
 /** A stretch of time in which something stood against a sensor. */
 export interface Trouble {
@@ -68,7 +69,7 @@ function median(values: number[]): number {
 /** How far each bucket lies from the sensor's own normal and from its expected range. */
 export function distances(sensor: Sensor, series: Series | undefined): Map<number, number> {
   const out = new Map<number, number>();
-  const buckets = series?.buckets?.filter((bucket) => bucket.count > 0) ?? [];
+  const buckets = filledOf(series);
   if (buckets.length === 0) return out;
   const means = buckets.map((bucket) => bucket.mean);
   const usual = median(means);

@@ -143,8 +143,8 @@ function Drawing({ width, sources, flow }: { width: number; sources: readonly So
       />
       <Stage
         x={xs[2]}
-        // Side by side the words of both would not fit.
-        y={narrow ? TOP + BAR + 44 : TOP}
+        // Side by side the words of both would not fit; further up they would lie on what flows out.
+        y={narrow ? HEIGHT + 4 : TOP}
         name="On disk"
         words={
           flow.bytes_per_reading == null || flow.bytes_per_reading > PACKED_MOST
@@ -167,6 +167,7 @@ function Stage({ x, y, name, words }: { x: number; y: number; name: string; word
   return (
     <g>
       <rect className="fls" x={x} y={TOP} width={NODE} height={BAR} rx="1" />
+      {y > TOP + BAR ? <path className="grid-l" d={`M${x + NODE / 2} ${TOP + BAR + 2}V${y - 36}`} /> : null}
       <text className="m" x={x + NODE / 2} y={y - 22} textAnchor="middle">
         {name}
       </text>
