@@ -15,6 +15,7 @@ mod report;
 mod scale;
 mod server;
 mod singles;
+mod transient;
 
 use clap::Parser;
 
@@ -45,6 +46,8 @@ enum Bench {
     History(scale::History),
     /// One reading per call, durable, from many callers
     Singles(singles::Singles),
+    /// Pressure waves in a pipe beside TSNet: grid points times steps per CPU-second
+    Transient(transient::Transient),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -59,5 +62,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Mqtt(mqtt) => mqtt.run(),
         Bench::Query(ask) => ask.run(),
         Bench::Singles(singles) => singles.run(),
+        Bench::Transient(transient) => transient.run(),
     }
 }
