@@ -53,45 +53,49 @@ fn main() {
         let pct = chance.between(1.0, 5.0);
         leak(chance, quiet, pct, 0.0).with_fault(0, 0.0, Wrong::Missing)
     });
-    show("set-point moves", &seeds, only, moves);
-    show("pump trip, restart", &seeds, only, trip);
-    show("meter bias", &seeds, only, |chance, quiet| {
-        let (meter, start_s) = (usize::from(chance.even() < 0.5), chance.between(2_500.0, 6_000.0));
-        let size = chance.between(0.4, 2.0) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
-        quiet.with_fault(meter, start_s, Wrong::Bias(size))
-    });
-    show("meter drift", &seeds, only, |chance, quiet| {
-        let (meter, start_s) = (usize::from(chance.even() < 0.5), chance.between(2_500.0, 5_000.0));
-        let size = chance.between(0.5, 3.0) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
-        quiet.with_fault(meter, start_s, Wrong::DriftPerHour(size))
-    });
-    show("gauge bias", &seeds, only, |chance, quiet| {
-        let gauge = 2 + (chance.even() * 5.0) as usize;
-        let start_s = chance.between(2_500.0, 6_000.0);
-        let size = chance.between(0.1, 0.5) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
-        quiet.with_fault(gauge, start_s, Wrong::Bias(size))
-    });
-    show("gauge drift", &seeds, only, |chance, quiet| {
-        let gauge = 2 + (chance.even() * 5.0) as usize;
-        let start_s = chance.between(2_500.0, 5_000.0);
-        let size = chance.between(0.15, 0.6) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
-        quiet.with_fault(gauge, start_s, Wrong::DriftPerHour(size))
-    });
-    show("stuck", &seeds, only, |chance, quiet| {
-        let (instrument, start_s) =
-            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
-        quiet.with_fault(instrument, start_s, Wrong::Stuck)
-    });
-    show("missing", &seeds, only, |chance, quiet| {
-        let (instrument, start_s) =
-            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
-        quiet.with_fault(instrument, start_s, Wrong::Missing)
-    });
+    without_leaks(&seeds, only);
     for day in 0..days {
         show(&format!("day {day} with moves"), &(first..first + 1), only, |chance, quiet| {
             a_day(day, chance, quiet)
         });
     }
+}
+
+fn without_leaks(seeds: &std::ops::Range<u64>, only: Option<&str>) {
+    show("set-point moves", seeds, only, moves);
+    show("pump trip, restart", seeds, only, trip);
+    show("meter bias", seeds, only, |chance, quiet| {
+        let (meter, start_s) = (usize::from(chance.even() < 0.5), chance.between(2_500.0, 6_000.0));
+        let size = chance.between(0.4, 2.0) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
+        quiet.with_fault(meter, start_s, Wrong::Bias(size))
+    });
+    show("meter drift", seeds, only, |chance, quiet| {
+        let (meter, start_s) = (usize::from(chance.even() < 0.5), chance.between(2_500.0, 5_000.0));
+        let size = chance.between(0.5, 3.0) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
+        quiet.with_fault(meter, start_s, Wrong::DriftPerHour(size))
+    });
+    show("gauge bias", seeds, only, |chance, quiet| {
+        let gauge = 2 + (chance.even() * 5.0) as usize;
+        let start_s = chance.between(2_500.0, 6_000.0);
+        let size = chance.between(0.1, 0.5) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
+        quiet.with_fault(gauge, start_s, Wrong::Bias(size))
+    });
+    show("gauge drift", seeds, only, |chance, quiet| {
+        let gauge = 2 + (chance.even() * 5.0) as usize;
+        let start_s = chance.between(2_500.0, 5_000.0);
+        let size = chance.between(0.15, 0.6) * if chance.even() < 0.5 { -1.0 } else { 1.0 };
+        quiet.with_fault(gauge, start_s, Wrong::DriftPerHour(size))
+    });
+    show("stuck", seeds, only, |chance, quiet| {
+        let (instrument, start_s) =
+            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
+        quiet.with_fault(instrument, start_s, Wrong::Stuck)
+    });
+    show("missing", seeds, only, |chance, quiet| {
+        let (instrument, start_s) =
+            ((chance.even() * 7.0) as usize, chance.between(2_500.0, 6_000.0));
+        quiet.with_fault(instrument, start_s, Wrong::Missing)
+    });
 }
 
 fn show(
