@@ -6,9 +6,9 @@ use std::f64::consts::PI;
 
 use hydraulics::Error;
 use hydraulics::transient::{
-    Beyond, Characteristic, Controls, Demand, End, Fluid, Friction, Leak, Network, NodeId, Options,
-    Pipe, PipeId, Probe, Pump, PumpCurve, PumpId, RunDown, Schedule, Simulation, TimeStep, Valve,
-    ValveId, ValveLaw,
+    Beyond, Characteristic, Controls, Demand, End, Fluid, Friction, Leak, LeakId, Network, NodeId,
+    Options, Pipe, PipeId, Probe, Pump, PumpCurve, PumpId, RunDown, Schedule, Simulation, TimeStep,
+    Valve, ValveId, ValveLaw,
 };
 use proptest::prelude::*;
 
@@ -222,7 +222,15 @@ fn a_pipe_that_rises_boils_at_its_summit() {
 }
 
 /// A station: reservoir, pump, valve, a line that branches, a tank and a customer.
-fn branched(friction: Friction) -> (Network, PumpId, [PipeId; 3]) {
+struct Station {
+    network: Network,
+    pump: PumpId,
+    valve: ValveId,
+    leak: LeakId,
+    pipes: [PipeId; 3],
+}
+
+fn branched(friction: Friction) -> Station {
     let mut network = Network::new(Fluid { viscosity_m2s: 5e-6, ..Fluid::WATER });
     let suction = network.reservoir(10.0);
     let (discharge, inlet) = (network.junction(0.0), network.junction(0.0));
@@ -243,7 +251,7 @@ fn branched(friction: Friction) -> (Network, PumpId, [PipeId; 3]) {
         }),
         trip_s: None,
     });
-    network.valve(Valve {
+    let valve = network.valve(Valve {
         from: discharge,
         to: Beyond::Node(inlet),
         law: ValveLaw::Orifice { conductance: 0.2 },
@@ -257,14 +265,14 @@ fn branched(friction: Friction) -> (Network, PumpId, [PipeId; 3]) {
         Pipe { diameter_m: 0.3, wave_speed_ms: 1_100.0, ..pipe(fork, customer, 600.0, friction) };
     let short = network.pipe(short);
     network.demand(Demand { node: customer, flow: Schedule::constant(0.04) });
-    network.leak(Leak { node: fork, coefficient: Schedule::constant(1e-4) });
-    (network, pump, [main, to_tank, short])
+    let leak = network.leak(Leak { node: fork, coefficient: Schedule::constant(1e-4) });
+    Station { network, pump, valve, leak, pipes: [main, to_tank, short] }
 }
 
 #[test]
 fn nothing_moves_before_something_happens() {
     for friction in [Friction::Darcy(0.02), Friction::Colebrook { roughness_m: 5e-5 }] {
-        let (network, _, pipes) = branched(friction);
+        let Station { network, pipes, .. } = branched(friction);
         let mut simulation = Simulation::new(network, &Options::default()).unwrap();
         let before = pipes.map(|pipe| simulation.profile(pipe).0.to_vec());
         assert!(simulation.pipe_flow_m3s(pipes[0], End::From) > 0.1);
@@ -282,7 +290,7 @@ fn nothing_moves_before_something_happens() {
 
 #[test]
 fn a_tripped_pump_runs_down_and_its_check_valve_holds() {
-    let (network, pump, pipes) = branched(Friction::Darcy(0.02));
+    let Station { network, pump, pipes, .. } = branched(Friction::Darcy(0.02));
     let mut simulation = Simulation::new(network, &Options::default()).unwrap();
     let mut controls = Controls::default();
     controls.trip(pump);
@@ -394,6 +402,42 @@ proptest! {
         let reach = factor * LENGTH_M / count as f64 / DIAMETER_M * velocity().powi(2) / (2.0 * G);
         let packed = reach * simulation.step_s() * G * PI * DIAMETER_M.powi(2) / 4.0 / SPEED_MS;
         prop_assert!(worst <= 1e-9 + packed, "{worst} {packed}");
+    }
+
+    #[test]
+    fn flows_meet_at_every_node_whatever_is_moved(
+        moves in prop::collection::vec((0.0..1.2_f64, 0.0..1.1_f64, 0.0..3e-4_f64), 1..12),
+        rough in any::<bool>(),
+    ) {
+        let friction =
+            if rough { Friction::Colebrook { roughness_m: 5e-5 } } else { Friction::Darcy(0.02) };
+        let Station { network, pump, valve, leak, pipes: [main, to_tank, short] } =
+            branched(friction);
+        let mut simulation = Simulation::new(network, &Options::default()).unwrap();
+        let mut controls = Controls::default();
+        'moves: for (opening, speed, coefficient) in moves {
+            // A sixth of the moves shuts the valve.
+            controls.set_opening(valve, (opening - 0.2).clamp(0.0, 1.0));
+            controls.set_speed(pump, speed);
+            controls.set_leak(leak, coefficient);
+            for _ in 0..15 {
+                match simulation.step(&controls) {
+                    Err(Error::Separated { .. }) => break 'moves,
+                    other => other.unwrap(),
+                }
+                let fork = simulation.pipe_flow_m3s(main, End::To)
+                    - simulation.pipe_flow_m3s(to_tank, End::From)
+                    - simulation.pipe_flow_m3s(short, End::From)
+                    - simulation.leak_flow_m3s(leak);
+                prop_assert!(fork.abs() < 1e-7, "{fork}");
+                let (pumped, passed) =
+                    (simulation.pump_flow_m3s(pump), simulation.valve_flow_m3s(valve));
+                prop_assert!((pumped - passed).abs() < 1e-6, "{pumped} {passed}");
+                let entered = simulation.pipe_flow_m3s(main, End::From);
+                prop_assert!((entered - passed).abs() < 1e-7, "{entered} {passed}");
+                prop_assert!(pumped >= 0.0);
+            }
+        }
     }
 
     #[test]
